@@ -2,10 +2,11 @@
  * What an engine is: something that runs one training trial in one fresh child process and says how it went. A failure
  * is a value, never an exception; only a broken request or a missing program throws.
  */
+
+import type { Warning } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import type { Bytes, Seconds } from '../units.js';
-import type { Warning } from '../errors.js';
 
 export const ENGINE_NAMES = ['torch', 'tfjs', 'command'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
