@@ -1,0 +1,135 @@
+/** Finds the model that a reference means and reads it. The only file of this room that touches the disk. */
+import { existsSync } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { MissingError, UsageError } from '../errors.js';
+import { adaptGraph } from './adapt.js';
+import { type DocumentFormat, formatOfDocument, formatOfFile, parseText, unsupportedModel } from './formats.js';
+import type { ModelGraph } from './graph.js';
+import { nearestNames } from './nearest.js';
+import type { ModelOptions } from './options.js';
+
+/** Nothing that is read as text is near this; weights and archives are. */
+const LARGEST_FILE_BYTES = 256 * 1024 * 1024;
+const EXPECTED =
+  'a model is a profile name, a .yaml spec, a Hugging Face config.json or its folder, a *.graph.json, timm:NAME or torchvision:NAME';
+
+/**
+ * Reads a model: a profile's name, a batchfit spec (`*.yaml`), a Hugging Face `config.json` or its folder, an exported
+ * graph (`*.graph.json`, `*.graph.json.gz`), or a shipped graph (`timm:NAME`, `torchvision:NAME`).
+ * Throws UsageError for what can't be read, and MissingError with the code NEEDS_EXPORT for what PyTorch has to export.
+ */
+export async function readModel(reference: string, options: ModelOptions = {}): Promise<ModelGraph> {
+  if (/^(timm|torchvision):/.test(reference)) return readShippedGraph(reference, options);
+  if (/\.py(:\w+)?$/.test(reference)) throw needsExport(reference, 'model.graph.json');
+  if (isProfileName(reference)) return readDocument(await readBytes(profilePath(reference)), profilePath(reference), reference, options);
+  const info = await stat(reference).catch(async (error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOENT' || error.code === 'ENOTDIR' ? await unknownModel(reference) : unreadable(reference, error);
+  });
+  const file = info.isDirectory() ? fileInFolder(reference) : reference;
+  const size = info.isDirectory() ? (await stat(file)).size : info.size;
+  if (!info.isDirectory() && !info.isFile()) throw new UsageError('BAD_MODEL', `${file}: not a regular file`, EXPECTED);
+  // By its name first: weights must be refused without reading gigabytes.
+  formatOfFile(file);
+  if (size === 0) throw new UsageError('BAD_MODEL', `${file}: the file is empty`, EXPECTED);
+  if (size > LARGEST_FILE_BYTES) throw new UsageError('BAD_MODEL', `${file}: too large for a model description (${size} bytes)`, EXPECTED);
+  return readDocument(await readBytes(file), file, null, options);
+}
+
+async function readDocument(bytes: Buffer, file: string, profile: string | null, options: ModelOptions): Promise<ModelGraph> {
+  const syntax = formatOfFile(file);
+  const document = await parseText(file.endsWith('.gz') ? await unzip(bytes, file) : bytes, file, syntax);
+  const format: DocumentFormat = formatOfDocument(document, file, syntax);
+  const source = { format: profile ? 'profile' : format, reference: profile ?? file };
+  if (format === 'torch-export') {
+    const { parseGraph } = await import('./validate.js');
+    return adaptGraph(await parseGraph(document, file), options);
+  }
+  throw unsupportedModel(file, `a document of the format ${source.format}`);
+}
+
+/** A graph that the package ships: made by our own exporter and checked in our tests, so read without the schema. */
+async function readShippedGraph(reference: string, options: ModelOptions): Promise<ModelGraph> {
+  const [library, name] = reference.split(':') as [string, string];
+  const folder = join(packageFolder(), 'profiles', 'graphs', library);
+  const file = join(folder, `${name}.graph.json.gz`);
+  if (!/^[\w.-]+$/.test(name))
+    throw new UsageError('UNKNOWN_MODEL', `"${reference}" names no model`, `write ${library}:NAME, for example ${library}:resnet50`);
+  if (!existsSync(file)) throw needsExport(reference, `${name}.graph.json`);
+  const graph = JSON.parse((await unzip(await readBytes(file), file)).toString('utf8')) as ModelGraph;
+  return adaptGraph(graph, options);
+}
+
+function fileInFolder(folder: string): string {
+  const config = join(folder, 'config.json');
+  if (existsSync(config)) return config;
+  if (existsSync(join(folder, 'model.json'))) return join(folder, 'model.json');
+  if (existsSync(join(folder, 'saved_model.pb'))) throw unsupportedModel(folder, 'a TensorFlow SavedModel');
+  throw new UsageError(
+    'BAD_MODEL',
+    `${folder}: the folder has no config.json`,
+    'name a folder that holds a Hugging Face config.json, or the file itself',
+  );
+}
+
+async function readBytes(file: string): Promise<Buffer> {
+  return readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw unreadable(file, error);
+  });
+}
+
+async function unzip(bytes: Buffer, file: string): Promise<Buffer> {
+  return promisify(gunzip)(bytes).catch((error: Error) => {
+    throw new UsageError('BAD_MODEL', `${file}: not a gzip file (${error.message})`, EXPECTED, { cause: error });
+  });
+}
+
+function unreadable(file: string, error: NodeJS.ErrnoException): UsageError {
+  return new UsageError(
+    'UNREADABLE_MODEL',
+    `${file}: can't be read (${error.code ?? error.message})`,
+    'check the path and its permissions',
+    { cause: error },
+  );
+}
+
+async function unknownModel(reference: string): Promise<UsageError> {
+  const near = nearestNames(reference, await profileNames());
+  const hint =
+    near.length > 0
+      ? `did you mean ${near.join(', ')}? "batchfit profiles models" lists all`
+      : '"batchfit profiles models" lists the profiles';
+  return new UsageError('UNKNOWN_MODEL', `there is no profile and no file "${reference}"`, `${hint}; ${EXPECTED}`);
+}
+
+function needsExport(reference: string, output: string): MissingError {
+  return new MissingError(
+    'NEEDS_EXPORT',
+    `${reference} has to be exported by PyTorch first`,
+    `run: batchfit trace ${reference} -o ${output}`,
+  );
+}
+
+async function profileNames(): Promise<string[]> {
+  const files = await readdir(join(packageFolder(), 'profiles', 'models'));
+  return files
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => file.slice(0, -'.yaml'.length))
+    .sort();
+}
+
+function isProfileName(reference: string): boolean {
+  return /^[\w.-]+$/.test(reference) && existsSync(profilePath(reference));
+}
+
+function profilePath(name: string): string {
+  return join(packageFolder(), 'profiles', 'models', `${name}.yaml`);
+}
+
+/** The folder of package.json: two levels up, from src/ and from dist/ alike. */
+function packageFolder(): string {
+  return join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+}
