@@ -1,0 +1,14 @@
+/** oclif's hook for a command that is not there. */
+import type { Hook } from '@oclif/core/interfaces';
+import { UsageError } from '../../errors.js';
+import { nearestNames } from '../../model/nearest.js';
+
+const refuseUnknownCommand: Hook<'command_not_found'> = async ({ id, config }) => {
+  // oclif joins the words that may name a command by colons
+  const name = id.split(':', 1)[0]!;
+  const near = nearestNames(name, config.commandIDs);
+  const hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : `the commands are ${config.commandIDs.join(', ')}`;
+  throw new UsageError('UNKNOWN_COMMAND', `unknown command: ${name}`, hint);
+};
+
+export default refuseUnknownCommand;

@@ -1,0 +1,40 @@
+/** Where text goes: answers to stdout, everything else to stderr. */
+import { readFileSync } from 'node:fs';
+import type { Warning } from '../errors.js';
+import { toFailure } from './failure.js';
+import { toJson } from './json.js';
+
+/** Whether the words of a command line, up to `--`, ask for JSON: known before they are parsed, because that may fail. */
+export function wantsJson(argv: string[]): boolean {
+  const end = argv.indexOf('--');
+  return (end === -1 ? argv : argv.slice(0, end)).includes('--json');
+}
+
+export function printText(text: string): void {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+/** One line a warning, and one for what cures it. */
+export function printWarnings(warnings: Warning[]): void {
+  for (const { message, hint } of warnings) printNote('warning', message, hint);
+}
+
+/** Prints a failure once, as a document where JSON was asked for and always as a line on stderr, and sets the exit code. */
+export function reportFailure(error: unknown, options: { json: boolean; verbose: boolean }): void {
+  const { code, message, hint, exitCode, stack } = toFailure(error);
+  if (options.json) {
+    process.stdout.write(toJson({ schema: 'batchfit/error@1', version: packageVersion(), error: { code, message, hint }, warnings: [] }));
+  }
+  printNote('error', message, hint);
+  if (options.verbose && stack !== null) process.stderr.write(`${stack}\n`);
+  process.exitCode = exitCode;
+}
+
+/** Read here and not taken from oclif, because oclif itself may have failed. */
+function packageVersion(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+}
+
+function printNote(kind: 'warning' | 'error', message: string, hint: string): void {
+  process.stderr.write(`${kind}: ${message}\n${hint === '' ? '' : `hint: ${hint}\n`}`);
+}
