@@ -70,6 +70,8 @@ export interface Mig {
   parent: string | null;
   gpuInstance: number | null;
   computeInstance: number | null;
+  /** Streaming multiprocessors of an instance. */
+  multiprocessors: number | null;
 }
 
 export interface Device {
