@@ -1,4 +1,8 @@
 #!/usr/bin/env node
+import module from 'node:module';
+
+// Node 22 and later keep the compiled code between runs
+module.enableCompileCache?.();
 // chalk knows FORCE_COLOR but not NO_COLOR
 if (process.env.NO_COLOR || process.argv.includes('--no-color')) process.env.FORCE_COLOR = '0';
 

@@ -2,7 +2,7 @@
 import { Command } from '@oclif/core/command';
 import { boolean, string } from '@oclif/core/flags';
 import type { ArgInput, FlagInput, Input, OutputArgs, OutputFlags, ParserOutput } from '@oclif/core/interfaces';
-import type { Warning } from '../errors.js';
+import { BatchfitError, type Warning } from '../errors.js';
 import { watchInterruptions } from '../output/interruption.js';
 import { assertWritable, toDocument, toJson, writeOutput } from '../output/json.js';
 import { createProgress, type Progress } from '../output/progress.js';
@@ -21,13 +21,7 @@ export interface Answer {
 
 const helpGroup = 'GLOBAL';
 
-/** oclif's own usage line spells out every flag, which buries the arguments. */
-const USAGE =
-  '<%= command.id %><% for (const { name, required } of Object.values(command.args)) { %> <%= required ? name : `[${name}]` %><% } %> [flags]';
-
 export abstract class BaseCommand extends Command {
-  static override usage = USAGE;
-
   static override baseFlags = {
     json: boolean({ helpGroup, description: 'print one JSON document and nothing else' }),
     output: string({ char: 'o', helpGroup, helpValue: 'FILE', description: 'write the JSON document to a file as well' }),
@@ -47,6 +41,9 @@ export abstract class BaseCommand extends Command {
   protected program: string[] = [];
   private json = false;
   private documentPath: string | undefined;
+  /** Where the flags are from that the command line did not give. */
+  private origins: ReadonlyMap<string, string> = new Map();
+  private hasAnswered = false;
   private shown: Progress | undefined;
   private interruption = new AbortController().signal;
   private stopsItself = false;
@@ -82,6 +79,7 @@ export abstract class BaseCommand extends Command {
     const warnings = answer.warnings ?? [];
     const json = toJson(toDocument(this.id ?? 'unknown', this.config.version, answer.document, warnings));
     if (this.documentPath !== undefined) await writeOutput(this.documentPath, json, '--output');
+    this.hasAnswered = true;
     if (this.json) process.stdout.write(json);
     else printText(typeof answer.text === 'string' ? answer.text : await answer.text());
     if (!this.json && !this.quiet) printWarnings(warnings);
@@ -103,10 +101,11 @@ export abstract class BaseCommand extends Command {
       commands: this.config.commands,
       argv: own,
     });
-    this.json ||= settings.includes('--json');
+    this.json ||= settings.has('json');
+    this.origins = new Map([...settings].map(([name, { origin }]) => [name, origin]));
     this.program = command.takesProgram ? program : [];
     const rest = command.takesProgram || end === -1 ? [] : ['--', ...program];
-    const parsed = await super.parse(options, [...own, ...settings, ...rest]);
+    const parsed = await super.parse(options, [...own, ...[...settings.values()].flatMap(({ words }) => words), ...rest]);
     const { quiet, verbose, output, 'no-color': noColor } = parsed.flags as Record<string, unknown>;
     this.quiet = quiet === true;
     this.verbose = verbose === true;
@@ -117,11 +116,13 @@ export abstract class BaseCommand extends Command {
   }
 
   protected override async catch(error: unknown): Promise<void> {
-    this.report(error);
+    const isAborted = this.interruption.aborted && !(error instanceof BatchfitError);
+    this.report(isAborted ? this.interruption.reason : error);
   }
 
   private report(error: unknown): void {
     this.shown?.stop();
-    reportFailure(error, { json: this.json || wantsJson(this.argv), verbose: this.verbose });
+    const json = !this.hasAnswered && (this.json || wantsJson(this.argv));
+    reportFailure(error, { json, verbose: this.verbose || this.argv.includes('-v'), origins: this.origins });
   }
 }

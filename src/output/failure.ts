@@ -1,5 +1,6 @@
 /** Turns whatever was thrown into the contract's error: a code, one clear message, a hint and an exit code. */
 import { BatchfitError } from '../errors.js';
+import { nearestNames } from '../model/nearest.js';
 import { Interrupted } from './interruption.js';
 
 export interface Failure {
@@ -20,6 +21,15 @@ export function toFailure(error: unknown): Failure {
     return { code: 'INTERRUPTED', message: error.message, hint: '', exitCode: error.exitCode, stack: null };
   }
   if (isParserError(error)) return { ...explain(error), exitCode: 2, stack: null };
+  if (isRefusedByDisk(error)) {
+    return {
+      code: 'OUTPUT_UNWRITABLE',
+      message: `standard output: could not write: ${error.code}`,
+      hint: 'free some space, or write elsewhere',
+      exitCode: 2,
+      stack: null,
+    };
+  }
   const cause = error instanceof Error ? error : new Error(String(error));
   return {
     code: 'BUG',
@@ -30,11 +40,17 @@ export function toFailure(error: unknown): Failure {
   };
 }
 
+function isRefusedByDisk(error: unknown): error is NodeJS.ErrnoException {
+  const { syscall, code = '' } = error as NodeJS.ErrnoException;
+  return syscall === 'write' && ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG'].includes(code);
+}
+
 /** The shapes of oclif's parser errors, known by their class names: importing the classes would slow every start. */
 interface ParserError extends Error {
   oclif: unknown;
   flags?: string[];
   args?: unknown[];
+  parse?: { input?: { flags?: Record<string, unknown> } };
 }
 
 function isParserError(error: unknown): error is ParserError {
@@ -45,8 +61,16 @@ function explain(error: ParserError): Pick<Failure, 'code' | 'message' | 'hint'>
   const message = plain(error.message);
   const hint = 'run the command with --help for its arguments and flags';
   switch (error.constructor.name) {
-    case 'NonExistentFlagsError':
-      return { code: 'UNKNOWN_FLAG', message: `unknown flag: ${(error.flags ?? []).join(', ')}`, hint };
+    case 'NonExistentFlagsError': {
+      const unknown = error.flags ?? [];
+      const known = Object.keys(error.parse?.input?.flags ?? {}).map((name) => `--${name}`);
+      const near = unknown.flatMap((flag) => nearestNames(flag, known, 1));
+      return {
+        code: 'UNKNOWN_FLAG',
+        message: `unknown flag: ${unknown.join(', ')}`,
+        hint: near.length > 0 ? `did you mean ${near.join(', ')}?` : hint,
+      };
+    }
     case 'UnexpectedArgsError':
       return { code: 'UNEXPECTED_ARGUMENT', message: `unexpected argument: ${(error.args ?? []).join(', ')}`, hint };
     case 'RequiredArgsError': {

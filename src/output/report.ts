@@ -19,15 +19,23 @@ export function printWarnings(warnings: Warning[]): void {
   for (const { message, hint } of warnings) printNote('warning', message, hint);
 }
 
+export interface ReportOptions {
+  json: boolean;
+  verbose: boolean;
+  /** The variable or file and key that a flag is from, for messages that begin with the flag. */
+  origins?: ReadonlyMap<string, string>;
+}
+
 /** Prints a failure once, as a document where JSON was asked for and always as a line on stderr, and sets the exit code. */
-export function reportFailure(error: unknown, options: { json: boolean; verbose: boolean }): void {
-  const { code, message, hint, exitCode, stack } = toFailure(error);
+export function reportFailure(error: unknown, options: ReportOptions): void {
+  const { code, hint, exitCode, stack, ...failure } = toFailure(error);
+  const message = failure.message.replace(/^--([\w-]+)/, (flag, name) => options.origins?.get(name) ?? flag);
   if (options.json) {
     process.stdout.write(toJson({ schema: 'batchfit/error@1', version: packageVersion(), error: { code, message, hint }, warnings: [] }));
   }
   printNote('error', message, hint);
   if (options.verbose && stack !== null) process.stderr.write(`${stack}\n`);
-  process.exitCode = exitCode;
+  process.exitCode ||= exitCode;
 }
 
 /** Read here and not taken from oclif, because oclif itself may have failed. */

@@ -30,13 +30,16 @@ interface Setting {
 export const CONFIG_FILE = 'batchfit.yaml';
 
 /**
- * The settings as flags for the parser, less those that the command line gives. Throws UsageError naming the file and
- * the key, or the variable, that cannot be used.
+ * The settings as words for the parser, by flag and with where they are from, less those that the command line gives.
+ * Throws UsageError naming the file and the key, or the variable, that cannot be used.
  */
-export async function settingsAsFlags(context: SettingsContext): Promise<string[]> {
+export async function settingsAsFlags(context: SettingsContext): Promise<Map<string, { words: string[]; origin: string }>> {
   const given = givenFlags(context);
-  const settings = new Map([...(await readConfig(context)), ...readVariables(context.flags)]);
-  return [...settings].filter(([name]) => !given.has(name)).flatMap(([name, setting]) => asFlag(name, context.flags[name]!, setting));
+  const settings = [...new Map([...(await readConfig(context)), ...readVariables(context.flags)])].filter(([name]) => !given.has(name));
+  const entries = settings.map(
+    ([name, setting]) => [name, { words: asFlag(name, context.flags[name]!, setting), origin: setting.origin }] as const,
+  );
+  return new Map(entries.filter(([, { words }]) => words.length > 0));
 }
 
 /** The flags that a command line names, by their long names. */
