@@ -104,6 +104,7 @@ describe('section 3.5: golden values', () => {
     near(rules.halfLife(scaled, to), rules.halfLife(beta2, from), 1e-9);
   });
   it.each([
+    // biome-ignore lint/suspicious/noApproximativeNumericConstant: as the table prints them
     [2, 0.8, 0.998, 1.4142, 0.7071],
     [4, 0.6, 0.996, 2, 0.5],
     [8, 0.2, 0.992, 2.8284, 0.3536],

@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { type RateReference, type RateRequest, scaleLearningRate } from '../../src/plan/learning-rate.js';
+
+const reference: RateReference = {
+  batch: 256,
+  learningRate: 0.1,
+  origin: 'user',
+  name: 'your reference',
+  source: 'given',
+  rule: null,
+  limit: null,
+  momentum: null,
+};
+const request: RateRequest = {
+  optimizer: 'momentum',
+  batch: 1024,
+  reference,
+  scaling: 'auto',
+  noiseScale: null,
+  momentum: null,
+  beta1: null,
+  beta2: null,
+};
+const adam: RateRequest = { ...request, optimizer: 'adamw', reference: { ...reference, learningRate: 1e-3 }, beta1: 0.9, beta2: 0.999 };
+const codes = (value: RateRequest) => scaleLearningRate(value).warnings.map((warning) => warning.code);
+const rate = (value: RateRequest) => scaleLearningRate(value).learningRate;
+
+describe('the rule follows the optimizer', () => {
+  it.each([['sgd'], ['momentum'], ['nesterov']] as const)('%s: linear', (optimizer) => {
+    expect(rate({ ...request, optimizer })).toMatchObject({ value: expect.closeTo(0.4, 12), rule: 'linear', kappa: 4, confidence: 'high' });
+  });
+  it.each([['adam'], ['adamw'], ['adamw-8bit'], ['rmsprop']] as const)('%s: square root', (optimizer) => {
+    expect(rate({ ...adam, optimizer })).toMatchObject({ value: expect.closeTo(2e-3, 12), rule: 'sqrt', confidence: 'medium' });
+    expect(codes({ ...adam, optimizer })).toEqual([]);
+  });
+  it.each([['lamb'], ['lars']] as const)('%s: the square root of LEGW', (optimizer) => {
+    expect(rate({ ...adam, optimizer })).toMatchObject({ value: expect.closeTo(2e-3, 12), rule: 'lamb' });
+  });
+  it.each([['lion'], ['muon'], ['adagrad'], ['adafactor']] as const)('%s: square root, said to be unstudied', (optimizer) => {
+    expect(rate({ ...adam, optimizer })).toMatchObject({ rule: 'sqrt', confidence: 'low' });
+    expect(codes({ ...adam, optimizer })).toEqual(['RULE_NOT_STUDIED']);
+  });
+  it('at the reference batch the rate is unchanged and no rule is applied: how the batch is split does not matter', () => {
+    expect(rate({ ...request, batch: 256 })).toMatchObject({ value: 0.1, rule: 'none', confidence: 'high' });
+  });
+  it('names its source and lies within its range', () => {
+    for (const batch of [1, 32, 256, 4096, 65536]) {
+      for (const base of [request, adam]) {
+        const { value, range, citation } = rate({ ...base, batch });
+        expect(range.low).toBeLessThan(value);
+        expect(range.high).toBeGreaterThan(value);
+        expect(citation).not.toBe('');
+      }
+    }
+  });
+});
+
+describe('must warn or refuse', () => {
+  it('linear above 8192, not at or below it', () => {
+    for (const batch of [512, 4096, 8192]) expect(codes({ ...request, batch })).toEqual([]);
+    for (const batch of [16384, 32768, 65536]) expect(codes({ ...request, batch })).toEqual(['LINEAR_RULE_ABOVE_LIMIT']);
+    expect(rate({ ...request, batch: 65536 })).toMatchObject({ value: expect.closeTo(25.6, 9), confidence: 'low' });
+  });
+  it('Adam above the noise scale: capped there, with a warning', () => {
+    const capped = { ...adam, noiseScale: 512, batch: 4096 };
+    expect(rate(capped).value).toBeCloseTo(1e-3 * Math.SQRT2, 12);
+    expect(codes(capped)).toEqual(['ABOVE_NOISE_SCALE']);
+    expect(codes({ ...adam, noiseScale: 8192, batch: 4096 })).toEqual([]);
+  });
+  it('the SDE rule at kappa >= 1 / (1 - beta1): refused, the square root takes its place', () => {
+    const far = { ...adam, scaling: 'sde', batch: 16 * 256 } as const;
+    expect(codes(far)).toEqual(['SDE_RULE_REFUSED']);
+    expect(rate(far)).toMatchObject({ value: expect.closeTo(4e-3, 12), rule: 'sqrt' });
+    expect(scaleLearningRate(far).sde).toBe(false);
+    expect(scaleLearningRate({ ...far, batch: 9 * 256 })).toMatchObject({ sde: true, warnings: [] });
+    expect(codes({ ...request, scaling: 'sde' })).toEqual(['SDE_RULE_REFUSED']);
+  });
+  it('AdaScale without a noise scale', () => {
+    expect(codes({ ...request, scaling: 'adascale' })).toEqual(['NOISE_SCALE_NEEDED']);
+    expect(rate({ ...request, scaling: 'adascale', noiseScale: 9 * 256 }).value).toBeCloseTo(0.1 * (10 / (9 / 4 + 1)), 12);
+    expect(rate({ ...adam, scaling: 'adascale', noiseScale: 9 * 256 }).value).toBeCloseTo(1e-3 * Math.sqrt(10 / (9 / 4 + 1)), 12);
+  });
+  it('a recipe that scales AdamW linearly is followed and marked', () => {
+    const deit: RateReference = { ...reference, batch: 512, learningRate: 5e-4, origin: 'recipe', name: 'deit', rule: 'linear' };
+    expect(rate({ ...adam, reference: deit })).toMatchObject({ value: expect.closeTo(1e-3, 12), rule: 'linear' });
+    expect(codes({ ...adam, reference: deit })).toEqual(['RECIPE_SCALES_LINEARLY']);
+    expect(rate({ ...adam, reference: deit, batch: 512 })).toMatchObject({ value: 5e-4, rule: 'recipe' });
+    expect(rate({ ...adam, reference: deit, scaling: 'sqrt' })).toMatchObject({
+      value: expect.closeTo(5e-4 * Math.SQRT2, 12),
+      rule: 'sqrt',
+    });
+  });
+});
+
+describe('momentum and defaults', () => {
+  it('a momentum change keeps eps / (1 - m)', () => {
+    const changed = rate({ ...request, batch: 256, reference: { ...reference, momentum: 0.9 }, momentum: 0.95 });
+    expect(changed.value / (1 - 0.95)).toBeCloseTo(0.1 / (1 - 0.9), 12);
+  });
+  it('a default that was made for no batch is not scaled, and is said to be weak', () => {
+    const start = rate({
+      ...adam,
+      reference: { ...reference, batch: null, learningRate: 1e-3, origin: 'default', name: 'torch.optim.AdamW' },
+    });
+    expect(start).toMatchObject({ value: 1e-3, rule: 'none', confidence: 'low', source: 'assumed' });
+    expect(start.range.high / start.range.low).toBeCloseTo(100, 9);
+  });
+});

@@ -1,0 +1,157 @@
+// Every recipe returns itself at its own batch, and follows its named rule at twice and at half of it.
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { referenceSettings, scaleHyperparameters } from '../../src/plan/hyperparameters.js';
+import { scaleLearningRate } from '../../src/plan/learning-rate.js';
+import { OPTIMIZER_DEFAULTS } from '../../src/plan/optimizer.js';
+import { batchInSamples, defaultRecipe, findRecipe, parseRecipe, type Recipe } from '../../src/plan/recipe.js';
+import { chooseWarmup } from '../../src/plan/warmup.js';
+
+const folder = new URL('../../profiles/recipes/', import.meta.url);
+const recipes = readdirSync(folder).map((file) => parseRecipe(file.replace('.yaml', ''), readFileSync(new URL(file, folder), 'utf8')));
+const named = (name: string) => recipes.find((recipe) => recipe.name === name)!;
+
+function apply(recipe: Recipe, kappa: number) {
+  const optimizer = recipe.optimizer!;
+  const reference = referenceSettings(optimizer, recipe);
+  const scaled = scaleLearningRate({
+    optimizer,
+    batch: recipe.batch * kappa,
+    reference: {
+      batch: recipe.batch,
+      learningRate: recipe.learningRate!,
+      origin: 'recipe',
+      name: recipe.name,
+      source: recipe.source[0]!,
+      rule: recipe.rule,
+      limit: recipe.limit,
+      momentum: recipe.momentum,
+    },
+    scaling: 'auto',
+    noiseScale: null,
+    momentum: null,
+    beta1: reference.beta1,
+    beta2: reference.beta2,
+  });
+  const rateRatio = scaled.learningRate.value / recipe.learningRate!;
+  const settings = scaleHyperparameters({
+    optimizer,
+    reference,
+    recipe,
+    kappa,
+    rateRatio,
+    sde: false,
+    momentum: null,
+    language: recipe.unit === 'tokens',
+  });
+  return { ...scaled, settings };
+}
+
+const rated = recipes.filter((recipe) => recipe.learningRate !== null);
+
+describe('recipes', () => {
+  it('are all there', () => expect(recipes.length).toBeGreaterThanOrEqual(60));
+  it('hold no number that could not be sourced', () => {
+    for (const name of ['glm-4.5', 'kimi-k2', 'clip', 'olmo-65b']) expect(named(name).learningRate).toBeNull();
+    for (const name of ['glm-4.5', 'kimi-k2']) expect(named(name).optimizer).toBeNull();
+    expect(named('resnet50-goyal').weightDecay).toBeNull();
+    expect(named('deit').batch).toBe(512);
+    expect(named('convnext').warmup).toBeNull();
+  });
+  it.each(rated.map((recipe) => [recipe.name, recipe] as const))('%s comes back unchanged at its own batch', (_, recipe) => {
+    const { learningRate, warnings, settings } = apply(recipe, 1);
+    expect(learningRate.value).toBe(recipe.learningRate);
+    expect(learningRate).toMatchObject({ rule: 'recipe', source: 'recipe', confidence: 'high' });
+    expect(warnings).toEqual([]);
+    for (const key of ['momentum', 'beta1', 'beta2', 'eps', 'weightDecay'] as const)
+      if (recipe[key] !== null) expect(settings[key]).toBe(recipe[key]);
+  });
+  it.each(rated.flatMap((recipe) => [2, 0.5].map((kappa) => [recipe.name, kappa, recipe] as const)))(
+    '%s times %d follows its named rule',
+    (_, kappa, recipe) => {
+      const { learningRate, settings } = apply(recipe, kappa);
+      const factor = { linear: kappa, sqrt: Math.sqrt(kappa), lamb: Math.sqrt(kappa), none: 1 }[recipe.rule];
+      expect(learningRate.value / recipe.learningRate!).toBeCloseTo(factor, 12);
+      expect(learningRate.rule).toBe(recipe.rule);
+      if (settings.beta2 !== null) expect(settings.beta2 > 0 && settings.beta2 < 1).toBe(true);
+    },
+  );
+  it('marks the AdamW recipes that scale linearly', () => {
+    for (const name of ['deit', 'swin']) {
+      expect(apply(named(name), 2).warnings.map((warning) => warning.code)).toEqual(['RECIPE_SCALES_LINEARLY']);
+      expect(OPTIMIZER_DEFAULTS[named(name).optimizer!].family).toBe('adaptive');
+    }
+  });
+  it('warm up as they say at their own batch', () => {
+    const warm = (name: string, batch: number, extra = {}) => {
+      const recipe = named(name);
+      const settings = referenceSettings(recipe.optimizer!, recipe);
+      return chooseWarmup({
+        optimizer: recipe.optimizer!,
+        recipe,
+        batch,
+        kappa: batch / recipe.batch,
+        beta2: settings.beta2,
+        stepsPerEpoch: 100,
+        totalSteps: null,
+        tokensPerStep: null,
+        ...extra,
+      });
+    };
+    expect(warm('llama2-7b', 4_000_000).steps).toBe(2000);
+    expect(warm('olmo-7b', 2048).steps).toBe(5000);
+    expect(warm('pythia-410m', 1024).steps).toBe(1430);
+    expect(warm('bert-large-lamb-phase1', 65536).steps).toBe(2001);
+    expect(warm('gpt3-125m', 500_000, { tokensPerStep: 500_000 }).steps).toBe(750);
+    expect(warm('resnet50-goyal', 256)).toMatchObject({ steps: 0 });
+    expect(warm('resnet50-goyal', 1024)).toMatchObject({ steps: 500, epochs: 5, fromFraction: 0.25 });
+    expect(warm('swin', 1024)).toMatchObject({ epochs: 20 });
+    expect(warm('resnet50-nvidia', 256)).toMatchObject({ steps: 0 });
+    expect(warm('resnet50-nvidia', 512)).toMatchObject({ epochs: 5 });
+    // In tokens for a language model, with a floor of 1 / (1 - beta2); epochs times kappa for LAMB.
+    expect(warm('llama2-7b', 8_000_000).steps).toBe(1000);
+    expect(warm('nanogpt-124m', 480 * 8).steps).toBe(1000);
+    for (const [batch, epochs] of [
+      [4096, 2.5],
+      [8192, 5],
+      [16384, 10],
+      [32768, 20],
+    ] as const)
+      expect(warm('resnet50-lamb', batch).epochs).toBe(epochs);
+  });
+  it('are found by model, optimizer and task', () => {
+    const find = (
+      name: string,
+      optimizer: Parameters<typeof findRecipe>[2],
+      task: Parameters<typeof findRecipe>[1]['task'] = 'image-classification',
+    ) => findRecipe(recipes, { name, task }, optimizer)?.name ?? null;
+    expect(find('resnet50', null)).toBe('resnet50-goyal');
+    expect(find('timm:resnet50', 'nesterov')).toBe('resnet50-goyal');
+    expect(find('resnet50', 'lamb')).toBe('resnet50-rsb');
+    expect(find('resnet50', 'adamw')).toBeNull();
+    expect(find('swin_tiny_patch4_window7_224', 'adamw')).toBe('swin');
+    expect(find('gpt2', 'adamw', 'language-model')).toBe('nanogpt-124m');
+    expect(find('bert-base-uncased', 'adamw', 'masked-language-model')).toBe('bert-pretraining');
+    expect(find('bert-base-uncased', 'adamw', 'sequence-classification')).toBe('bert-fine-tuning');
+    expect(find('clip-vit-base', 'adam', 'contrastive')).toBeNull();
+    expect(defaultRecipe(recipes, 'image-classification', 'momentum')?.name).toBe('timm-default');
+    expect(defaultRecipe(recipes, 'language-model', 'adamw')?.name).toBe('hf-trainer-default');
+    expect(defaultRecipe(recipes, 'image-classification', 'adamw')).toBeNull();
+  });
+  it('count their batch in samples of the model at hand', () => {
+    expect(batchInSamples(named('nanogpt-124m'), 1024)).toBe(480);
+    expect(batchInSamples(named('nanogpt-124m'), 512)).toBe(960);
+    expect(batchInSamples(named('llama2-7b'), 4096)).toBe(977);
+    expect(batchInSamples(named('llama2-7b'), null)).toBeNull();
+    expect(batchInSamples(named('resnet50-goyal'), null)).toBe(256);
+  });
+  it('name the file and the field when one is wrong', () => {
+    expect(() =>
+      parseRecipe(
+        'broken',
+        'title: x\nkind: published\nevidence: primary\nsource: x\ntask: any\nmodels: []\nbatch: 0\nunit: samples\nrule: linear',
+      ),
+    ).toThrow('recipe broken: batch');
+    expect(() => parseRecipe('broken', 'a: [')).toThrow('recipe broken: not valid YAML');
+  });
+});
