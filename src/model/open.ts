@@ -14,8 +14,7 @@ import type { ModelOptions } from './options.js';
 
 /** Nothing that is read as text is near this; weights and archives are. */
 const LARGEST_FILE_BYTES = 256 * 1024 * 1024;
-const EXPECTED =
-  'a model is a profile name, a .yaml spec, a Hugging Face config.json or its folder, a *.graph.json, timm:NAME or torchvision:NAME';
+const EXPECTED = 'a model is a profile name, a .yaml spec, a Hugging Face config.json or its folder, a *.graph.json, timm:NAME or torchvision:NAME';
 
 /**
  * Reads a model: a profile's name, a batchfit spec (`*.yaml`), a Hugging Face `config.json` or its folder, an exported
@@ -39,6 +38,22 @@ export async function readModel(reference: string, options: ModelOptions = {}): 
   return readDocument(await readBytes(file), file, null, options);
 }
 
+/** What a shipped profile says about itself, for lists. */
+export interface ModelProfileSummary {
+  name: string;
+  about: string;
+  /** Published parameter count. */
+  parameters: number;
+  input: string;
+}
+
+/** The shipped model profiles, sorted by name. */
+export async function listModelProfiles(): Promise<ModelProfileSummary[]> {
+  const { summarizeProfile } = await import('./readers/spec/summary.js');
+  const names = await profileNames();
+  return Promise.all(names.map(async (name) => summarizeProfile(await parseText(await readBytes(profilePath(name)), name, 'yaml'), name)));
+}
+
 async function readDocument(bytes: Buffer, file: string, profile: string | null, options: ModelOptions): Promise<ModelGraph> {
   const syntax = formatOfFile(file);
   const document = await parseText(file.endsWith('.gz') ? await unzip(bytes, file) : bytes, file, syntax);
@@ -48,7 +63,12 @@ async function readDocument(bytes: Buffer, file: string, profile: string | null,
     const { parseGraph } = await import('./validate.js');
     return adaptGraph(await parseGraph(document, file), options);
   }
-  throw unsupportedModel(file, `a document of the format ${source.format}`);
+  if (format === 'hf-config') {
+    const { readHuggingFaceConfig } = await import('./readers/hf/read.js');
+    return readHuggingFaceConfig(document, source, options);
+  }
+  const { readSpec } = await import('./readers/spec/read.js');
+  return readSpec(document, source, options);
 }
 
 /** A graph that the package ships: made by our own exporter and checked in our tests, so read without the schema. */
@@ -56,8 +76,7 @@ async function readShippedGraph(reference: string, options: ModelOptions): Promi
   const [library, name] = reference.split(':') as [string, string];
   const folder = join(packageFolder(), 'profiles', 'graphs', library);
   const file = join(folder, `${name}.graph.json.gz`);
-  if (!/^[\w.-]+$/.test(name))
-    throw new UsageError('UNKNOWN_MODEL', `"${reference}" names no model`, `write ${library}:NAME, for example ${library}:resnet50`);
+  if (!/^[\w.-]+$/.test(name)) throw new UsageError('UNKNOWN_MODEL', `"${reference}" names no model`, `write ${library}:NAME, for example ${library}:resnet50`);
   if (!existsSync(file)) throw needsExport(reference, `${name}.graph.json`);
   const graph = JSON.parse((await unzip(await readBytes(file), file)).toString('utf8')) as ModelGraph;
   return adaptGraph(graph, options);
@@ -68,11 +87,7 @@ function fileInFolder(folder: string): string {
   if (existsSync(config)) return config;
   if (existsSync(join(folder, 'model.json'))) return join(folder, 'model.json');
   if (existsSync(join(folder, 'saved_model.pb'))) throw unsupportedModel(folder, 'a TensorFlow SavedModel');
-  throw new UsageError(
-    'BAD_MODEL',
-    `${folder}: the folder has no config.json`,
-    'name a folder that holds a Hugging Face config.json, or the file itself',
-  );
+  throw new UsageError('BAD_MODEL', `${folder}: the folder has no config.json`, 'name a folder that holds a Hugging Face config.json, or the file itself');
 }
 
 async function readBytes(file: string): Promise<Buffer> {
@@ -88,37 +103,22 @@ async function unzip(bytes: Buffer, file: string): Promise<Buffer> {
 }
 
 function unreadable(file: string, error: NodeJS.ErrnoException): UsageError {
-  return new UsageError(
-    'UNREADABLE_MODEL',
-    `${file}: can't be read (${error.code ?? error.message})`,
-    'check the path and its permissions',
-    { cause: error },
-  );
+  return new UsageError('UNREADABLE_MODEL', `${file}: can't be read (${error.code ?? error.message})`, 'check the path and its permissions', { cause: error });
 }
 
 async function unknownModel(reference: string): Promise<UsageError> {
   const near = nearestNames(reference, await profileNames());
-  const hint =
-    near.length > 0
-      ? `did you mean ${near.join(', ')}? "batchfit profiles models" lists all`
-      : '"batchfit profiles models" lists the profiles';
+  const hint = near.length > 0 ? `did you mean ${near.join(', ')}? "batchfit profiles models" lists all` : '"batchfit profiles models" lists the profiles';
   return new UsageError('UNKNOWN_MODEL', `there is no profile and no file "${reference}"`, `${hint}; ${EXPECTED}`);
 }
 
 function needsExport(reference: string, output: string): MissingError {
-  return new MissingError(
-    'NEEDS_EXPORT',
-    `${reference} has to be exported by PyTorch first`,
-    `run: batchfit trace ${reference} -o ${output}`,
-  );
+  return new MissingError('NEEDS_EXPORT', `${reference} has to be exported by PyTorch first`, `run: batchfit trace ${reference} -o ${output}`);
 }
 
 async function profileNames(): Promise<string[]> {
   const files = await readdir(join(packageFolder(), 'profiles', 'models'));
-  return files
-    .filter((file) => file.endsWith('.yaml'))
-    .map((file) => file.slice(0, -'.yaml'.length))
-    .sort();
+  return files.filter((file) => file.endsWith('.yaml')).map((file) => file.slice(0, -'.yaml'.length)).sort();
 }
 
 function isProfileName(reference: string): boolean {

@@ -13,7 +13,7 @@ export type SymbolValues = Partial<Record<SizeSymbol, number>>;
 /** A parsed expression. */
 export type SizeTree =
   | { kind: 'number'; value: number }
-  | { kind: 'symbol'; name: SizeSymbol }
+  | { kind: 'symbol'; name: string }
   | { kind: 'operation'; operator: '+' | '-' | '*' | '//' | '%' | 'min' | 'max'; operands: SizeTree[] };
 
 type Compiled = (values: SymbolValues) => number;
@@ -65,7 +65,7 @@ function compile(tree: SizeTree, text: string): Compiled {
   if (tree.kind === 'number') return () => tree.value;
   if (tree.kind === 'symbol') {
     const { name } = tree;
-    return (values) => values[name] ?? fail(text, `the symbol ${name} has no value here`);
+    return (values) => (values as Record<string, number>)[name] ?? fail(text, `the symbol ${name} has no value here`);
   }
   const operate = OPERATIONS[tree.operator] as (a: number, b: number) => number;
   const operands = tree.operands.map((operand) => compile(operand, text));
@@ -77,8 +77,13 @@ function compile(tree: SizeTree, text: string): Compiled {
   return (values) => operands.map((operand) => operand(values)).reduce(operate);
 }
 
-/** Reads an expression. Throws UsageError that shows the text and what was expected. */
-export function parseSize(text: string): SizeTree {
+/** Value of an expression over any names, not only the symbols. Throws UsageError like evaluateSize. */
+export function evaluateExpression(text: string, values: Record<string, number>): number {
+  return compile(parseSize(text, Object.keys(values)), text)(values as SymbolValues);
+}
+
+/** Reads an expression over `names`. Throws UsageError that shows the text and what was expected. */
+export function parseSize(text: string, names: readonly string[] = SIZE_SYMBOLS): SizeTree {
   const tokens = text.match(/\d+|[A-Za-z_]\w*|\/\/|[-+*%(),]|\S/g) ?? [];
   let position = 0;
 
@@ -127,11 +132,11 @@ export function parseSize(text: string): SizeTree {
       expect(')');
       return { kind: 'operation', operator: token, operands };
     }
-    if ((SIZE_SYMBOLS as readonly string[]).includes(token)) {
+    if (names.includes(token)) {
       position++;
-      return { kind: 'symbol', name: token as SizeSymbol };
+      return { kind: 'symbol', name: token };
     }
-    return fail(text, `expected a number, one of ${SIZE_SYMBOLS.join(', ')}, min() or max(), found ${found()}`);
+    return fail(text, `expected a number, one of ${names.join(', ')}, min() or max(), found ${found()}`);
   }
 
   const tree = sum();

@@ -1,0 +1,166 @@
+/**
+ * Builds a ModelGraph call by call, as the readers walk a model in the order in which PyTorch would run it. It names
+ * values, knows the path of the module that is running, and keeps every value's shape and dtype.
+ */
+import type { Argument, DType, GraphInput, ModelGraph, ModelSource, Size, SymbolRange } from './graph.js';
+
+/** A value of the graph under construction. */
+export interface Value {
+  readonly name: string;
+  readonly shape: readonly Size[];
+  readonly dtype: DType;
+}
+
+/** An argument of a call: a value, a list of values or sizes, or a literal. Wrap an integer size in `size()`. */
+export type CallArgument = Value | Argument | readonly CallArgument[];
+
+/** Shape and dtype of an output. */
+export interface Result {
+  shape: readonly Size[];
+  dtype: DType;
+}
+
+/** An integer Size as an argument. */
+export function size(value: Size): Argument {
+  return typeof value === 'number' ? value : `=${value}`;
+}
+
+/** Sizes as a list argument. */
+export function sizes(values: readonly Size[]): Argument[] {
+  return values.map(size);
+}
+
+export class GraphBuilder {
+  private readonly graph: ModelGraph;
+  /** Path of the running module call, with "@1" on repeated calls, and without: parameters carry the latter. */
+  private callPath = '';
+  private modulePath = '';
+  private readonly calls = new Map<string, number>();
+  private readonly names = new Map<string, number>();
+  private readonly held = new Map<string, Value>();
+
+  constructor(name: string, source: ModelSource) {
+    this.graph = {
+      format: 'batchfit-graph@1',
+      name,
+      source,
+      symbols: {},
+      parameters: [],
+      buffers: [],
+      inputs: [],
+      nodes: [],
+      loss: '',
+      outputs: [],
+      checkpoints: [],
+    };
+  }
+
+  /** Declares S, H or W and returns it as a size. */
+  symbol(name: 'S' | 'H' | 'W', range: SymbolRange): Size {
+    this.graph.symbols[name] = range;
+    return name;
+  }
+
+  input(name: string, shape: Size[], dtype: DType, role: GraphInput['role'], high?: number): Value {
+    this.graph.inputs.push({ name, shape, dtype, role, ...(high === undefined ? {} : { high }) });
+    return this.hold(name, shape, dtype);
+  }
+
+  /** Runs `body` as a call of the submodule `name` ("conv1", "layers.0"); a second call of it gets "@1" in the path. */
+  inModule<T>(name: string, body: () => T): T {
+    const { callPath, modulePath } = this;
+    const path = join(callPath, name);
+    const count = this.calls.get(path) ?? 0;
+    this.calls.set(path, count + 1);
+    this.callPath = count === 0 ? path : `${path}@${count}`;
+    this.modulePath = join(modulePath, name);
+    try {
+      return body();
+    } finally {
+      this.callPath = callPath;
+      this.modulePath = modulePath;
+    }
+  }
+
+  /** `inModule` for a region that full activation checkpointing recomputes. */
+  inCheckpoint<T>(name: string, body: () => T): T {
+    return this.inModule(name, () => {
+      this.graph.checkpoints.push(this.callPath);
+      return body();
+    });
+  }
+
+  /** The parameter `name` of the running module; a repeated call of the module gets the same one. */
+  parameter(name: string, shape: number[], options: { dtype?: DType; trainable?: boolean } = {}): Value {
+    const path = join(this.modulePath, name);
+    const known = this.held.get(path);
+    if (known) return known;
+    this.graph.parameters.push({ name: path, shape, ...options });
+    return this.hold(path, shape, options.dtype ?? 'model');
+  }
+
+  /** Ties the parameter `name` of the running module to one that exists. */
+  tie(name: string, target: Value): Value {
+    const alias = join(this.modulePath, name);
+    const parameter = this.graph.parameters.find((candidate) => candidate.name === target.name);
+    if (parameter && !parameter.aliases?.includes(alias)) parameter.aliases = [...(parameter.aliases ?? []), alias];
+    return target;
+  }
+
+  buffer(name: string, shape: number[], dtype: DType): Value {
+    const path = join(this.modulePath, name);
+    const known = this.held.get(path);
+    if (known) return known;
+    this.graph.buffers.push({ name: path, shape, dtype });
+    return this.hold(path, shape, dtype);
+  }
+
+  /** Appends a node with one output. Trailing nulls of `args` must have been left out by the caller. */
+  call(op: string, args: readonly CallArgument[], result: Result, kwargs?: Record<string, CallArgument>): Value {
+    return this.callMany(op, args, [result], kwargs)[0] as Value;
+  }
+
+  /** Appends a node with several outputs. */
+  callMany(op: string, args: readonly CallArgument[], results: readonly Result[], kwargs?: Record<string, CallArgument>): Value[] {
+    const base = op.split('.')[1] ?? op;
+    const values = results.map(({ shape, dtype }) => this.hold(this.unique(base), shape, dtype));
+    this.graph.nodes.push({
+      op,
+      args: args.map(lower),
+      ...(kwargs ? { kwargs: Object.fromEntries(Object.entries(kwargs).map(([key, value]) => [key, lower(value)])) } : {}),
+      outputs: values.map(({ name }) => name),
+      module: this.callPath,
+    });
+    return values;
+  }
+
+  /** Ends the graph: what backward starts from, and what the model's call returns. */
+  finish(loss: Value, outputs: readonly Value[]): ModelGraph {
+    return { ...this.graph, loss: loss.name, outputs: outputs.map(({ name }) => name) };
+  }
+
+  private hold(name: string, shape: readonly Size[], dtype: DType): Value {
+    const value = { name, shape, dtype };
+    this.held.set(name, value);
+    return value;
+  }
+
+  private unique(base: string): string {
+    for (;;) {
+      const count = this.names.get(base) ?? 0;
+      this.names.set(base, count + 1);
+      const name = count === 0 ? base : `${base}_${count}`;
+      if (!this.held.has(name)) return name;
+    }
+  }
+}
+
+function lower(argument: CallArgument): Argument {
+  if (Array.isArray(argument)) return argument.map(lower);
+  return argument !== null && typeof argument === 'object' ? `%${(argument as Value).name}` : (argument as Argument);
+}
+
+function join(path: string, name: string): string {
+  if (path === '' || name === '') return path + name;
+  return `${path}.${name}`;
+}
