@@ -1,7 +1,7 @@
 /** One operator call of the graph: its arguments by position in the ATen schema, read as what the operator expects. */
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { evaluateSize, type SymbolValues } from '../../../model/sizes.js';
 import type { Argument, GraphNode } from '../../../model/graph.js';
+import { evaluateSize, type SymbolValues } from '../../../model/sizes.js';
 import { plain, plainValue, shapeOf, type TF, type Value } from './value.js';
 
 /** The engine cannot run this graph or setup; the message says what and why. */

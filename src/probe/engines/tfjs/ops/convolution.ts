@@ -56,11 +56,19 @@ function paddingOf(call: Call, spans: [number, number], stride: [number, number]
 }
 
 /** Output channel c * m + j of PyTorch belongs to input channel c, as TensorFlow's [height, width, c, m] has it. */
-function depthwise(tf: TF, image: Tensor4D, filter: Tensor4D, channels: number, stride: [number, number], mode: 'same' | 'valid'): Tensor4D {
+function depthwise(
+  tf: TF,
+  image: Tensor4D,
+  filter: Tensor4D,
+  channels: number,
+  stride: [number, number],
+  mode: 'same' | 'valid',
+): Tensor4D {
   const [height, width, , outputs] = filter.shape;
   // TensorFlow's depthwise kernels take one stride for both axes.
   if (stride[0] !== stride[1]) return grouped(tf, image, filter, channels, stride, mode);
-  return tf.depthwiseConv2d(image, tf.reshape(filter, [height, width, channels, outputs / channels]), stride, mode);
+  const perChannel = tf.reshape(filter, [height, width, channels, outputs / channels]) as Tensor4D;
+  return tf.depthwiseConv2d(image, perChannel, stride, mode);
 }
 
 function grouped(tf: TF, image: Tensor4D, filter: Tensor4D, groups: number, stride: [number, number], mode: 'same' | 'valid'): Tensor4D {
@@ -97,7 +105,11 @@ const conv1d: Operation = (call) => {
   const weight = call.value(1);
   const [outputs, perGroup, taps] = shapeOf(weight) as [number, number, number];
   if (call.number(6, 1) !== 1) call.fail('only without groups');
-  const [stride, dilation, padding] = [call.numbers(3, [1])[0], call.numbers(5, [1])[0], call.numbers(4, [0])[0]] as [number, number, number];
+  const [stride, dilation, padding] = [call.numbers(3, [1])[0], call.numbers(5, [1])[0], call.numbers(4, [0])[0]] as [
+    number,
+    number,
+    number,
+  ];
   const image = tf.reshape(arrange(tf, input, [0, 2, 1]), [batch, 1, length, channels]) as Tensor4D;
   let filter = tf.reshape(arrange(tf, weight, [2, 1, 0]), [1, taps, perGroup, outputs]) as Tensor4D;
   if (dilation > 1) filter = dilate(tf, filter, 1, dilation);
@@ -105,7 +117,7 @@ const conv1d: Operation = (call) => {
   const count = Math.floor((length + 2 * padding - span) / stride) + 1;
   const window = { spans: [1, span], stride: [1, stride], before: [0, padding], outputs: [1, count] } as const;
   const { padded, mode } = padForWindow(tf, image, window, 0);
-  const result = tf.conv2d(padded, filter, [1, stride], mode);
+  const result: Tensor4D = tf.conv2d(padded, filter, [1, stride], mode);
   const bias = call.optionalTensor(2);
   const sum = bias ? tf.add(result, bias) : result;
   return { tensor: tf.reshape(sum, [batch, count, outputs]), order: [0, 2, 1] } satisfies Value;

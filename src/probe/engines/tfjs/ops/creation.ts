@@ -43,9 +43,7 @@ const constantNew =
 /** aten.arange(end), aten.arange.start(start, end), aten.arange.start_step(start, end, step). */
 const arange: Operation = (call) => {
   const { args, op } = call.node;
-  const [start, end, step] = op.includes('.start')
-    ? [call.number(0), call.number(1), call.number(2, 1)]
-    : [0, call.number(0), 1];
+  const [start, end, step] = op.includes('.start') ? [call.number(0), call.number(1), call.number(2, 1)] : [0, call.number(0), 1];
   const dtype = dtypeOf(call, ...args);
   return plainValue(call.tf.range(start, end, step, dtype === 'bool' ? 'int32' : dtype));
 };

@@ -2,8 +2,8 @@
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Call, Operation } from '../call.js';
 import { plain, plainValue, shapeOf, type TF, type Value } from '../value.js';
-import { combine } from './pointwise.js';
 import { lastAxis } from './lookup.js';
+import { combine } from './pointwise.js';
 
 function reduce(tf: TF, losses: Tensor, reduction: number): Tensor {
   if (reduction === 0) return losses;

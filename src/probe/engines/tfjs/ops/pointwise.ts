@@ -135,7 +135,8 @@ const not = unary((tf, x, call) => (x.dtype === 'bool' ? tf.logicalNot(x) : call
 /** Bitwise operators, for truth values alone. */
 function bitwise(name: 'logicalAnd' | 'logicalOr' | 'logicalXor'): Operation {
   return binary((tf, a, b) => {
-    if (a.dtype !== 'bool' || b.dtype !== 'bool') throw new UnsupportedError(`bitwise operators work on truth values alone, found ${a.dtype}`);
+    if (a.dtype !== 'bool' || b.dtype !== 'bool')
+      throw new UnsupportedError(`bitwise operators work on truth values alone, found ${a.dtype}`);
     return tf[name](a, b);
   });
 }

@@ -54,7 +54,14 @@ const extreme = (name: 'argMax' | 'argMin'): Operation => {
     const rank = call.value(0).order.length;
     if (!call.has(1)) return call.fail('only along an axis');
     const axis = call.axis(1, rank);
-    const index = call.tf[name](arrange(call.tf, call.value(0), call.value(0).order.map((_, at) => at)), axis);
+    const index = call.tf[name](
+      arrange(
+        call.tf,
+        call.value(0),
+        call.value(0).order.map((_, at) => at),
+      ),
+      axis,
+    );
     return plainValue(call.flag(2) ? call.tf.expandDims(index, axis) : index);
   };
 };

@@ -207,7 +207,11 @@ export const shapes: Record<string, Operation> = {
   view_as: (call) => reshape(call.tf, call.value(0), shapeOf(call.value(1))),
   flatten,
   unflatten,
-  permute: (call) => permute(call.value(0), call.numbers(1).map((axis) => (axis < 0 ? axis + call.value(0).order.length : axis))),
+  permute: (call) =>
+    permute(
+      call.value(0),
+      call.numbers(1).map((axis) => (axis < 0 ? axis + call.value(0).order.length : axis)),
+    ),
   transpose,
   t: (call) => (call.value(0).order.length < 2 ? call.value(0) : swap(call.value(0), 0, 1)),
   unsqueeze: (call) => insertAxis(call.tf, call.value(0), call.axis(1, call.value(0).order.length + 1)),

@@ -16,9 +16,9 @@ export interface Window {
 export function padForWindow(tf: TF, image: Tensor4D, window: Window, fill: number): { padded: Tensor4D; mode: 'same' | 'valid' } {
   const sides = [0, 1].map((axis) => {
     const size = image.shape[axis + 1] as number;
-    const [span, stride, before, outputs] = [window.spans, window.stride, window.before, window.outputs].map((pair) => pair[axis] as number) as [
-      number, number, number, number,
-    ];
+    const [span, stride, before, outputs] = [window.spans, window.stride, window.before, window.outputs].map(
+      (pair) => pair[axis] as number,
+    ) as [number, number, number, number];
     // What no window reaches needs no padding.
     const after = (outputs - 1) * stride + span - size - before;
     const total = Math.max((Math.ceil(size / stride) - 1) * stride + span - size, 0);
