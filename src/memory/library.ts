@@ -1,0 +1,53 @@
+/**
+ * Memory that libraries take beside tensors. Every constant in one place, with where it is from; a figure that was not
+ * measured on the device at hand is an assumption and is spread into low, best and high.
+ */
+import type { Setup } from '../setup.js';
+import { KIB, MIB } from '../units.js';
+import type { StepTrace } from './step.js';
+
+/** A quantity known as a range; `high` is meant to be passed at most once in twenty runs. */
+export interface Range {
+  low: number;
+  best: number;
+  high: number;
+}
+
+/** Compute capability "8.6" as 86; 0 where the device is not a CUDA device. */
+export function capabilityNumber(kind: string, computeCapability: string | null): number {
+  if (kind === 'rocm') return 90;
+  if (kind !== 'cuda') return 0;
+  const [major, minor] = (computeCapability ?? '8.0').split('.').map(Number);
+  return (major ?? 8) * 10 + (minor ?? 0);
+}
+
+/**
+ * cuBLAS workspace of one (handle, stream): 4096 * 2 KiB + 16 * 8 KiB, on Hopper and newer 32 MiB
+ * (ATen/cuda/CublasHandlePool.cpp). It goes through the caching allocator and stays.
+ */
+export function cublasWorkspaceBytes(capability: number): number {
+  return capability >= 90 ? 32 * MIB : 4096 * 2 * KIB + 16 * 8 * KIB;
+}
+
+/** Forward runs in the main thread and backward in autograd's own: two handles, two workspaces. */
+export function workspaces(capability: number, trace: StepTrace): number[] {
+  if (capability === 0 || !trace.multipliesMatrices) return [];
+  const bytes = cublasWorkspaceBytes(capability);
+  return [bytes, bytes];
+}
+
+/**
+ * The CUDA context and lazily loaded modules: 200 to 700 MB in users' reports, 300 to 400 MB typical since CUDA 11.7
+ * loads lazily (pytorch issues 28113, 20532, 107667, 109888). On a CPU: the interpreter with PyTorch imported.
+ */
+export function contextBytes(kind: string): Range {
+  if (kind === 'cuda') return { low: 250 * MIB, best: 400 * MIB, high: 700 * MIB };
+  if (kind === 'cpu') return { low: 150 * MIB, best: 250 * MIB, high: 500 * MIB };
+  return { low: 200 * MIB, best: 400 * MIB, high: 1000 * MIB };
+}
+
+/** foreach is torch.optim's default on CUDA alone; elsewhere it loops over single tensors. */
+export function resolveImplementation(setup: Setup, capability: number): Setup {
+  if (setup.optimizerImplementation !== 'default') return setup;
+  return { ...setup, optimizerImplementation: capability > 0 ? 'foreach' : 'single' };
+}

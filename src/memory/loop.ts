@@ -1,0 +1,158 @@
+/**
+ * The training loop as one list of births and deaths: weights, then three steps (state is born in the first, the second
+ * is steady, the third settles what the allocator reserves), put together from traces of a single micro step.
+ */
+import type { Setup } from '../setup.js';
+import type { Category } from '../trace/index.js';
+import { clippingTemporaries, optimizerStep } from './optimizers.js';
+import type { Events, StepTrace } from './step.js';
+
+export const STEPS = 3;
+/** The step whose peak is reported. */
+export const STEADY_STEP = 1;
+
+export type LoopPhase = 'forward' | 'backward' | 'optimizer';
+
+export interface Loop {
+  /** Births (id) and deaths (-1 - id). */
+  events: Events;
+  /** For each id its size: an index into `sizes` of the traces laid end to end. */
+  sizeIndex: number[];
+  categories: Category[];
+  /** Where each phase of each step begins. */
+  marks: { at: number; phase: LoopPhase | 'between'; step: number }[];
+}
+
+/** A loop over traces of one micro step: without gradients, and (for accumulation or zeroed gradients) with them. */
+export interface LoopTraces {
+  fresh: StepTrace;
+  accumulating: StepTrace | null;
+}
+
+/** Bytes by size index: the traces' storages, the optimizer's state and temporaries, the clipping's. */
+export function sizesOf(traces: LoopTraces, setup: Setup): number[] {
+  const trained = traces.fresh.trained.map((t) => t.bytes);
+  const { states, temporaries } = optimizerStep(setup.optimizer, setup.optimizerImplementation, trained);
+  return [...traces.fresh.bytes, ...(traces.accumulating?.bytes ?? []), ...states, ...temporaries.flat(), ...clippingTemporaries(trained.length)];
+}
+
+export function buildLoop(traces: LoopTraces, setup: Setup): Loop {
+  return new LoopBuilder(traces, setup).build();
+}
+
+class LoopBuilder {
+  private readonly events: Events = [];
+  private readonly sizeIndex: number[] = [];
+  private readonly categories: Category[] = [];
+  private readonly marks: Loop['marks'] = [];
+  /** Ids of a trace's storages in the micro step that runs, by local id. */
+  private ids: number[] = [];
+  /** Deaths that are still owed for what the loop holds on to. */
+  private gradients: Events = [];
+  private loss: Events = [];
+  private inputs: Events = [];
+  private outputs: Events = [];
+
+  constructor(
+    private readonly traces: LoopTraces,
+    private readonly setup: Setup,
+  ) {}
+
+  build(): Loop {
+    const { fresh } = this.traces;
+    for (let id = 0; id < fresh.permanent; id++) this.birth(id, fresh.categories[id] as Category);
+    for (let step = 0; step < STEPS; step++) this.step(step);
+    return { events: this.events, sizeIndex: this.sizeIndex, categories: this.categories, marks: this.marks };
+  }
+
+  private birth(sizeIndex: number, category: Category): number {
+    const id = this.sizeIndex.length;
+    this.sizeIndex.push(sizeIndex);
+    this.categories.push(category);
+    this.events.push(id);
+    return id;
+  }
+
+  private mark(phase: LoopPhase | 'between', step: number): void {
+    this.marks.push({ at: this.events.length, phase, step });
+  }
+
+  private drop(owed: Events): void {
+    this.events.push(...owed.splice(0));
+  }
+
+  private step(step: number): void {
+    const { setup } = this;
+    // Micro steps after the second repeat it.
+    const micro = Math.min(setup.accumulation, 2);
+    const zeroes = setup.zeroGrad === 'to-none';
+    for (let i = 0; i < micro; i++) {
+      this.mark('forward', step);
+      if (zeroes && setup.zeroGradPosition === 'before-forward' && i === 0) this.drop(this.gradients);
+      const dropEarly = zeroes && setup.zeroGradPosition === 'before-backward' && i === 0;
+      this.microStep(step, dropEarly);
+      if (i < micro - 1) this.dropBatch();
+    }
+    this.mark('optimizer', step);
+    this.optimize(step);
+    if (zeroes && setup.zeroGradPosition === 'after-step') this.drop(this.gradients);
+    if (!setup.keepOutputs) this.dropBatch();
+    this.mark('between', step);
+  }
+
+  private microStep(step: number, dropGradientsBeforeBackward: boolean): void {
+    const held = this.gradients.length > 0 && !dropGradientsBeforeBackward;
+    const trace = held && this.traces.accumulating ? this.traces.accumulating : this.traces.fresh;
+    const base = trace === this.traces.fresh ? 0 : this.traces.fresh.bytes.length;
+    this.ids = [];
+    for (let id = 0; id < trace.permanent; id++) this.ids[id] = id;
+    const play = (events: Events): void => {
+      for (const event of events) {
+        if (event >= 0) this.ids[event] = this.birth(base + event, trace.categories[event] as Category);
+        else this.events.push(-1 - (this.ids[-1 - event] as number));
+      }
+    };
+    const owed = (events: Events): Events => events.map((event) => -1 - (this.ids[-1 - event] as number));
+    play(trace.makeInputs);
+    this.drop(this.inputs);
+    play(trace.forward);
+    this.drop(this.loss);
+    this.drop(this.outputs);
+    this.mark('backward', step);
+    if (dropGradientsBeforeBackward) this.drop(this.gradients);
+    play(trace.backward);
+    this.loss = owed(trace.dropLoss);
+    this.inputs = owed(trace.dropInputs);
+    this.outputs = owed(trace.dropOutputs);
+    if (!held) this.gradients = owed(trace.dropGradients);
+  }
+
+  private dropBatch(): void {
+    this.drop(this.loss);
+    this.drop(this.inputs);
+  }
+
+  private optimize(step: number): void {
+    const { fresh, accumulating } = this.traces;
+    const { states, temporaries } = optimizerStep(
+      this.setup.optimizer,
+      this.setup.optimizerImplementation,
+      fresh.trained.map((t) => t.bytes),
+    );
+    let at = fresh.bytes.length + (accumulating?.bytes.length ?? 0);
+    const clipping = at + states.length + temporaries.flat().length;
+    if (this.setup.clipGradNorm !== null) this.temporary(clipping, fresh.trained.length + 5);
+    if (step === 0) states.forEach((_, i) => this.birth(at + i, 'optimizerState'));
+    at += states.length;
+    for (const group of temporaries) {
+      this.temporary(at, group.length);
+      at += group.length;
+    }
+  }
+
+  /** Storages that live together for a moment. */
+  private temporary(sizeIndex: number, count: number): void {
+    const ids = Array.from({ length: count }, (_, i) => this.birth(sizeIndex + i, 'temporaries'));
+    for (const id of ids) this.events.push(-1 - id);
+  }
+}

@@ -1,0 +1,212 @@
+/** One micro step of training on tensors without values: forward, backward, and what is dropped when. */
+import { MissingError, UsageError } from '../errors.js';
+import type { DType, ModelGraph } from '../model/graph.js';
+import { bindSizes, type SymbolValues } from '../model/sizes.js';
+import type { Setup } from '../setup.js';
+import {
+  type Category,
+  clearCastCache,
+  type ElementType,
+  type Leaf,
+  type Program,
+  programOf,
+  runBackward,
+  runForward,
+  Session,
+  type Tensor,
+  type Values,
+} from '../trace/index.js';
+import { behaviourOf, MODELLED_OPTIMIZERS } from './optimizers.js';
+
+/** Births (id) and deaths (-1 - id) of storages, in order. */
+export type Events = number[];
+
+export interface StepTrace {
+  /** Bytes and purpose of every storage, by id. Ids below `permanent` are parameters and buffers. */
+  bytes: number[];
+  categories: Category[];
+  permanent: number;
+  makeInputs: Events;
+  forward: Events;
+  backward: Events;
+  /** What dies when the loop lets go of each of these. */
+  dropLoss: Events;
+  dropInputs: Events;
+  dropOutputs: Events;
+  dropGradients: Events;
+  /** Sizes of the trained weights and their types, for the optimizer. */
+  trained: { bytes: number; type: ElementType }[];
+  parameters: number;
+  trainableParameters: number;
+  /** Whether a matrix product runs: the libraries then hold workspaces. */
+  multipliesMatrices: boolean;
+  /** How often each kernel family ran in one forward pass. */
+  kernels: ReadonlyMap<string, number>;
+}
+
+export interface TraceOptions {
+  /** Compute capability times ten, 0 off CUDA. */
+  capability: number;
+  /** See SessionOptions.outOfPlaceSums. */
+  outOfPlaceSums: boolean;
+  /** Gradients are there already, and new ones are added in place. */
+  accumulating: boolean;
+}
+
+/** The symbols of a graph for a micro batch. */
+export function symbolsFor(model: ModelGraph, batch: number): SymbolValues {
+  const values: SymbolValues = { B: batch };
+  for (const name of ['S', 'H', 'W'] as const) {
+    const range = model.symbols[name];
+    if (range) values[name] = range.default;
+  }
+  return values;
+}
+
+function modelTypeOf(setup: Setup): ElementType {
+  return setup.precision === 'bf16' ? 'bfloat16' : setup.precision === 'fp16' ? 'float16' : 'float32';
+}
+
+function autocastTypeOf(setup: Setup): ElementType | null {
+  return setup.precision === 'amp-bf16' ? 'bfloat16' : setup.precision === 'amp-fp16' ? 'float16' : null;
+}
+
+/** Throws where the setup asks for something that the simulator does not cover. */
+export function checkCovered(setup: Setup): void {
+  const refuse = (flag: string, value: string, covered: string): never => {
+    throw new UsageError('NOT_COVERED', `${flag} ${value}: estimates do not cover this yet`, `use ${covered}, or measure with batchfit probe`);
+  };
+  if (!behaviourOf(setup.optimizer)) refuse('--optimizer', setup.optimizer, MODELLED_OPTIMIZERS.join(', '));
+  if (setup.method !== 'full') refuse('--method', setup.method, '--method full');
+  if (setup.checkpointing === 'selective') refuse('--checkpointing', 'selective', '--checkpointing none or full');
+  if (setup.sharding !== 'ddp') refuse('--sharding', setup.sharding, '--sharding ddp');
+  if (setup.tensorParallel > 1) refuse('--tensor-parallel', String(setup.tensorParallel), '--tensor-parallel 1');
+  if (setup.framework !== 'torch') refuse('--framework', setup.framework, '--framework torch');
+}
+
+/** Traces one forward and backward pass of `model`. Throws for operators without a rule. */
+export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions): StepTrace {
+  const program = programOf(model);
+  if (setup.checkpointing === 'full' && program.regions.length === 0) {
+    throw new MissingError('NO_CHECKPOINTS', `${model.name} names no module calls to recompute`, 'use --checkpointing none, or add "checkpoints" to the graph');
+  }
+  const s = new Session({
+    modelType: modelTypeOf(setup),
+    autocast: autocastTypeOf(setup),
+    attention: setup.attention,
+    capability: options.capability,
+    outOfPlaceSums: options.outOfPlaceSums,
+  });
+  return new MicroStep(s, program, setup, options.accumulating).trace();
+}
+
+class MicroStep {
+  private readonly values: Values;
+  private readonly leaves: Leaf[] = [];
+  private readonly symbols: SymbolValues;
+  private parameters = 0;
+
+  constructor(
+    private readonly s: Session,
+    private readonly program: Program,
+    private readonly setup: Setup,
+    private readonly accumulating: boolean,
+  ) {
+    this.values = new Array<Tensor | null>(program.slots).fill(null);
+    this.symbols = symbolsFor(program.graph, setup.batch);
+  }
+
+  trace(): StepTrace {
+    const { s, program, values } = this;
+    this.makeWeights();
+    const permanent = s.tape.bytes.length;
+    if (this.accumulating) this.makeGradients();
+    this.cut();
+    this.makeInputs();
+    const makeInputs = this.cut();
+    runForward(s, program, values, { symbols: this.symbols, checkpointing: this.setup.checkpointing === 'full' });
+    clearCastCache(s);
+    const loss = this.takeSlot(program.lossSlot) as Tensor;
+    const outputs = program.outputSlots.map((slot) => this.takeSlot(slot));
+    if (!this.setup.keepOutputs) for (const t of outputs) s.release(t);
+    const forward = this.cut();
+    runBackward(s, loss, this.leaves);
+    const backward = this.cut();
+    const trained = this.leaves.filter((leaf) => leaf.gradient).map((leaf) => ({ bytes: leaf.tensor.bytes, type: leaf.tensor.type }));
+    s.release(loss);
+    const dropLoss = this.cut();
+    for (const slot of program.inputSlots) s.release(this.takeSlot(slot));
+    const dropInputs = this.cut();
+    if (this.setup.keepOutputs) for (const t of outputs) s.release(t);
+    const dropOutputs = this.cut();
+    for (const leaf of this.leaves) s.release(leaf.gradient);
+    const dropGradients = this.cut();
+    return {
+      bytes: s.tape.bytes,
+      categories: s.tape.category,
+      permanent,
+      makeInputs,
+      forward,
+      backward,
+      dropLoss,
+      dropInputs,
+      dropOutputs,
+      dropGradients,
+      trained,
+      parameters: this.parameters,
+      trainableParameters: this.leaves.reduce((sum, leaf) => sum + leaf.tensor.elements, 0),
+      multipliesMatrices: s.tape.kernels.has('matrix product'),
+      kernels: s.tape.kernels,
+    };
+  }
+
+  /** The events since the last cut. */
+  private cut(): Events {
+    return this.s.tape.events.splice(0);
+  }
+
+  private takeSlot(slot: number): Tensor | null {
+    const t = this.values[slot] ?? null;
+    this.values[slot] = null;
+    return t;
+  }
+
+  private makeWeights(): void {
+    const { s, program } = this;
+    s.newCategory = 'parameters';
+    program.graph.parameters.forEach((p, i) => {
+      const t = s.take(s.empty(p.shape, this.type(p.dtype ?? 'model')));
+      this.parameters += t.elements;
+      if (p.trainable !== false) {
+        t.requiresGrad = true;
+        t.parameter = this.leaves.length;
+        this.leaves.push({ tensor: t, gradient: null });
+      }
+      this.values[program.parameterSlots[i] as number] = t;
+    });
+    program.graph.buffers.forEach((b, i) => {
+      this.values[program.bufferSlots[i] as number] = s.take(s.empty(b.shape, this.type(b.dtype)));
+    });
+    s.newCategory = 'temporaries';
+  }
+
+  private makeGradients(): void {
+    this.s.newCategory = 'gradients';
+    for (const leaf of this.leaves) leaf.gradient = this.s.take(this.s.emptyLike(leaf.tensor));
+    this.s.newCategory = 'temporaries';
+  }
+
+  private makeInputs(): void {
+    const { s, program } = this;
+    const size = bindSizes(this.symbols);
+    s.newCategory = 'inputs';
+    program.graph.inputs.forEach((input, i) => {
+      this.values[program.inputSlots[i] as number] = s.take(s.empty(input.shape.map((n) => size(n)), this.type(input.dtype)));
+    });
+    s.newCategory = 'temporaries';
+  }
+
+  private type(type: DType): ElementType {
+    return type === 'model' ? this.s.options.modelType : type;
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * PyTorch's autograd: functions recorded in forward, run in backward by descending sequence number, gradients that meet
+ * summed in input buffers, and what is saved freed as soon as its function has run (torch/csrc/autograd/engine.cpp).
+ */
+import { promote, type ElementType } from './dtype.js';
+import type { Frame, Session } from './session.js';
+import { contiguousStrides, isDense, sameShape, type Tensor } from './tensor.js';
+import { castTo, clone, sumTo } from './ops/core.js';
+
+/** Gradients of the inputs from the gradients of the outputs. `needs[i]`: input i's gradient is asked for. */
+export type Backward = (grads: (Tensor | null)[], needs: boolean[]) => (Tensor | null)[];
+
+/** Where a gradient goes: an input of another function, or a parameter (node null). */
+export interface Edge {
+  node: GradientFunction | null;
+  index: number;
+  parameter: number;
+  shape: readonly number[];
+  type: ElementType;
+}
+
+export class GradientFunction {
+  /** Tensors whose producer this is, and edges of later functions that lead here. */
+  references = 0;
+  saved: Tensor[] = [];
+  edges: (Edge | null)[] = [];
+  readonly outputs: ({ shape: readonly number[]; type: ElementType } | null)[] = [];
+  /** Backward-time state: gradients that have arrived, and how many are still to come. */
+  buffer: (Tensor | null)[] = [];
+  pending = 0;
+  visited = -1;
+  /** The checkpointed region that this function belongs to, and how many tensors it would have saved. */
+  frame: Frame | null = null;
+  savesInFrame = 0;
+
+  constructor(
+    readonly name: string,
+    readonly sequence: number,
+    readonly backward: Backward,
+  ) {}
+}
+
+export function addEdge(node: GradientFunction, t: Tensor | null): void {
+  if (!t?.requiresGrad) {
+    node.edges.push(null);
+    return;
+  }
+  const target = t.gradientFunction;
+  if (target) target.references++;
+  node.edges.push({ node: target, index: t.outputIndex, parameter: target ? -1 : t.parameter, shape: t.shape, type: t.type });
+}
+
+/** A trainable leaf: its tensor and the gradient that backward leaves in it. */
+export interface Leaf {
+  tensor: Tensor;
+  gradient: Tensor | null;
+}
+
+let visits = 0;
+
+/** loss.backward(): runs the recorded functions and leaves gradients in `leaves`. */
+export function runBackward(s: Session, loss: Tensor, leaves: readonly Leaf[]): void {
+  const root = loss.gradientFunction;
+  if (!root) return;
+  s.withoutGradients(() => {
+    countPending(root);
+    const seed = s.take(s.empty(loss.shape, loss.type, contiguousStrides(loss.shape)));
+    root.buffer = [];
+    root.buffer[loss.outputIndex] = seed;
+    const ready = new ReadyQueue();
+    ready.push(root);
+    for (let node = ready.pop(); node; node = ready.pop()) runFunction(s, node, leaves, ready);
+  });
+}
+
+function countPending(root: GradientFunction): void {
+  const visit = ++visits;
+  const stack = [root];
+  root.pending = 0;
+  root.visited = visit;
+  while (stack.length) {
+    const node = stack.pop() as GradientFunction;
+    for (const edge of node.edges) {
+      const next = edge?.node;
+      if (!next) continue;
+      if (next.visited !== visit) {
+        next.visited = visit;
+        next.pending = 0;
+        next.buffer = [];
+        stack.push(next);
+      }
+      next.pending++;
+    }
+  }
+}
+
+function runFunction(s: Session, node: GradientFunction, leaves: readonly Leaf[], ready: ReadyQueue): void {
+  const grads = node.outputs.map((_, i) => node.buffer[i] ?? null);
+  node.buffer = [];
+  const needs = node.edges.map((edge) => edge !== null);
+  let results: (Tensor | null)[] = [];
+  const frame = node.frame;
+  if (grads.some((g) => g !== null)) {
+    if (frame && !frame.recomputed && node.savesInFrame > 0) {
+      frame.recomputed = true;
+      frame.recompute();
+    }
+    results = s.scope(() => {
+      const raw = node.backward(grads, needs);
+      return node.edges.map((edge, i) => (edge && raw[i] ? validate(s, raw[i] as Tensor, edge) : null));
+    });
+    for (const t of results) s.take(t);
+  }
+  for (const t of grads) s.release(t);
+  s.releaseSaved(node);
+  s.leaveFrame(node);
+  node.edges.forEach((edge, i) => {
+    if (!edge) return;
+    const grad = results[i] ?? null;
+    if (!edge.node) {
+      if (grad) accumulate(s, leaves[edge.parameter] as Leaf, grad);
+      return;
+    }
+    if (grad) addToBuffer(s, edge.node, edge.index, grad);
+    if (--edge.node.pending === 0) ready.push(edge.node);
+  });
+}
+
+/** The engine's check of a gradient against its receiver: broadcast dimensions are summed, the type is cast. */
+function validate(s: Session, grad: Tensor, edge: Edge): Tensor {
+  let result = grad;
+  if (!sameShape(result.shape, edge.shape)) result = sumTo(s, result, edge.shape);
+  if (result.type !== edge.type) result = castTo(s, result, edge.type);
+  return result;
+}
+
+function addToBuffer(s: Session, node: GradientFunction, index: number, grad: Tensor): void {
+  const present = node.buffer[index];
+  if (!present) {
+    node.buffer[index] = grad;
+    return;
+  }
+  if (!s.options.outOfPlaceSums) {
+    for (const [kept, spent] of [
+      [present, grad],
+      [grad, present],
+    ] as const) {
+      if (kept.references === 1 && kept.storage.references === 1 && isDense(kept) && kept.type === promote(kept.type, spent.type)) {
+        node.buffer[index] = kept;
+        s.release(spent);
+        return;
+      }
+    }
+  }
+  const sum = s.take(s.empty(present.shape, promote(present.type, grad.type), isDense(present) ? present.strides : contiguousStrides(present.shape)));
+  s.release(present);
+  s.release(grad);
+  node.buffer[index] = sum;
+}
+
+/** AccumulateGrad: takes the gradient as it is when nobody else has it and its layout is the weight's, else copies it. */
+function accumulate(s: Session, leaf: Leaf, grad: Tensor): void {
+  if (leaf.gradient) {
+    s.release(grad); // added in place
+    return;
+  }
+  const stolen = grad.references === 1 && obeysLayout(grad, leaf.tensor);
+  leaf.gradient = stolen ? grad : s.take(s.scope(() => clone(s, grad, leaf.tensor.strides)));
+  if (!stolen) s.release(grad);
+  const id = leaf.gradient.storage.id;
+  if (id >= 0) s.tape.category[id] = 'gradients';
+}
+
+function obeysLayout(grad: Tensor, leaf: Tensor): boolean {
+  return grad.shape.every((size, i) => size === 1 || grad.strides[i] === leaf.strides[i]);
+}
+
+/** Functions that wait to run, the latest recorded first. */
+class ReadyQueue {
+  private readonly heap: GradientFunction[] = [];
+
+  push(node: GradientFunction): void {
+    const heap = this.heap;
+    let at = heap.push(node) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if ((heap[parent] as GradientFunction).sequence >= node.sequence) break;
+      heap[at] = heap[parent] as GradientFunction;
+      at = parent;
+    }
+    heap[at] = node;
+  }
+
+  pop(): GradientFunction | undefined {
+    const heap = this.heap;
+    const top = heap[0];
+    const last = heap.pop();
+    if (!top || !last || heap.length === 0) return top;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && (heap[child + 1] as GradientFunction).sequence > (heap[child] as GradientFunction).sequence) child++;
+      if ((heap[child] as GradientFunction).sequence <= last.sequence) break;
+      heap[at] = heap[child] as GradientFunction;
+      at = child;
+    }
+    heap[at] = last;
+    return top;
+  }
+}

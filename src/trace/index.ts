@@ -1,0 +1,21 @@
+/** The trace room: run a graph's training step on tensors without values. Importing this registers every rule. */
+import './ops/elementwise.js';
+import './ops/views.js';
+import './ops/matmul.js';
+import './ops/convolution.js';
+import './ops/normalization.js';
+import './ops/reduction.js';
+import './ops/pooling.js';
+import './ops/indexing.js';
+import './ops/factories.js';
+import './ops/attention.js';
+import './ops/loss.js';
+
+export { runBackward, type Leaf } from './autograd.js';
+export { type ElementType, ELEMENT_BYTES } from './dtype.js';
+export { runForward, type Values } from './forward.js';
+export { type Program, programOf } from './program.js';
+export { clearCastCache, knownOperators } from './registry.js';
+export { Session, type SessionOptions } from './session.js';
+export { CATEGORIES, type Category, Tape } from './tape.js';
+export { Tensor } from './tensor.js';

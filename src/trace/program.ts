@@ -1,0 +1,154 @@
+/**
+ * A graph made ready to run: names resolved to slots, and for every node the values that die with it. A value lives
+ * until its last use; one that is passed into a module call lives until that call returns, because the caller holds it.
+ */
+import { UsageError } from '../errors.js';
+import type { Argument, ModelGraph } from '../model/graph.js';
+import { type Rule, ruleOf } from './registry.js';
+
+/** An argument: a slot of a value, an expression to evaluate, a literal, or a list. */
+export type Operand = { slot: number } | { size: string } | { literal: null | boolean | number | string } | { list: Operand[] };
+
+export interface Instruction {
+  op: string;
+  rule: Rule;
+  args: Operand[];
+  named: [string, Operand][];
+  /** Slot of each output, -1 for an unused one. */
+  outputs: number[];
+  /** Slots that are read, each once. */
+  reads: number[];
+  /** Slots whose value is not needed after this instruction. */
+  deaths: number[];
+  module: string;
+}
+
+/** A stretch of instructions that activation checkpointing recomputes as one. */
+export interface Region {
+  module: string;
+  start: number;
+  end: number;
+  /** Slots made outside that are read inside: held until the region's backward is done. */
+  inputs: number[];
+}
+
+export interface Program {
+  graph: ModelGraph;
+  slots: number;
+  parameterSlots: number[];
+  bufferSlots: number[];
+  inputSlots: number[];
+  instructions: Instruction[];
+  lossSlot: number;
+  outputSlots: number[];
+  regions: Region[];
+}
+
+const cache = new WeakMap<ModelGraph, Program>();
+
+/** Prepares a graph. Throws UsageError for an operator without a rule or a name that nothing defines. */
+export function programOf(graph: ModelGraph): Program {
+  const known = cache.get(graph);
+  if (known) return known;
+  const program = prepare(graph);
+  cache.set(graph, program);
+  return program;
+}
+
+function prepare(graph: ModelGraph): Program {
+  const slots = new Map<string, number>();
+  const slotOf = (name: string): number => {
+    const found = slots.get(name);
+    if (found !== undefined) return found;
+    slots.set(name, slots.size);
+    return slots.size - 1;
+  };
+  const known = (name: string, where: string): number => {
+    const found = slots.get(name);
+    if (found === undefined) throw new UsageError('BAD_GRAPH', `${graph.name}: ${where} reads %${name}, which nothing before it makes`, 'export the graph again');
+    return found;
+  };
+  const parameterSlots = graph.parameters.map((p) => slotOf(p.name));
+  const bufferSlots = graph.buffers.map((b) => slotOf(b.name));
+  const inputSlots = graph.inputs.map((i) => slotOf(i.name));
+  const missing = new Set<string>();
+  const instructions = graph.nodes.map((node): Instruction => {
+    const reads = new Set<number>();
+    const operand = (a: Argument): Operand => {
+      if (Array.isArray(a)) return { list: a.map(operand) };
+      if (typeof a !== 'string') return { literal: a };
+      if (a.startsWith('%')) {
+        const slot = known(a.slice(1), node.op);
+        reads.add(slot);
+        return { slot };
+      }
+      return a.startsWith('=') ? { size: a.slice(1) } : { literal: a };
+    };
+    const args = node.args.map(operand);
+    const named = Object.entries(node.kwargs ?? {}).map(([name, a]): [string, Operand] => [name, operand(a)]);
+    const rule = ruleOf(node.op);
+    if (!rule) missing.add(node.op);
+    const outputs = node.outputs.map((name) => (name === '' ? -1 : slotOf(name)));
+    return { op: node.op, rule: rule as Rule, args, named, outputs, reads: [...reads], deaths: [], module: node.module };
+  });
+  if (missing.size > 0) {
+    throw new UsageError(
+      'UNKNOWN_OPERATOR',
+      `${graph.name}: no memory rule for ${[...missing].sort().join(', ')}`,
+      'measure this model instead: batchfit probe',
+    );
+  }
+  const lossSlot = known(graph.loss.replace(/^%/, ''), 'loss');
+  const outputSlots = graph.outputs.map((name) => known(name.replace(/^%/, ''), 'outputs'));
+  const permanent = new Set([...parameterSlots, ...bufferSlots, ...inputSlots, lossSlot, ...outputSlots]);
+  markDeaths(instructions, permanent);
+  return { graph, slots: slots.size, parameterSlots, bufferSlots, inputSlots, instructions, lossSlot, outputSlots, regions: findRegions(graph, instructions, permanent) };
+}
+
+/** Index of the last instruction inside each module call, by its path. */
+function callEnds(instructions: Instruction[]): Map<string, number> {
+  const ends = new Map<string, number>();
+  instructions.forEach((instruction, i) => {
+    for (const prefix of prefixes(instruction.module)) ends.set(prefix, i);
+  });
+  return ends;
+}
+
+function prefixes(path: string): string[] {
+  if (path === '') return [];
+  const parts = path.split('.');
+  return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
+}
+
+function markDeaths(instructions: Instruction[], permanent: Set<number>): void {
+  const ends = callEnds(instructions);
+  const madeIn = new Map<number, string>();
+  const death = new Map<number, number>();
+  instructions.forEach((instruction, i) => {
+    for (const slot of instruction.reads) {
+      const maker = madeIn.get(slot);
+      if (maker === undefined) continue;
+      const entered = prefixes(instruction.module).find((prefix) => maker !== prefix && !maker.startsWith(`${prefix}.`));
+      death.set(slot, Math.max(death.get(slot) ?? 0, entered === undefined ? i : (ends.get(entered) as number)));
+    }
+    for (const slot of instruction.outputs) {
+      if (slot < 0) continue;
+      madeIn.set(slot, instruction.module);
+      if (!death.has(slot)) death.set(slot, i);
+    }
+  });
+  for (const [slot, at] of death) if (!permanent.has(slot)) (instructions[at] as Instruction).deaths.push(slot);
+}
+
+function findRegions(graph: ModelGraph, instructions: Instruction[], permanent: Set<number>): Region[] {
+  return graph.checkpoints.flatMap((module): Region[] => {
+    const inside = (i: Instruction): boolean => i.module === module || i.module.startsWith(`${module}.`);
+    const start = instructions.findIndex(inside);
+    if (start < 0) return [];
+    let end = start;
+    while (end + 1 < instructions.length && inside(instructions[end + 1] as Instruction)) end++;
+    const made = new Set(instructions.slice(start, end + 1).flatMap((i) => i.outputs));
+    const inputs = [...new Set(instructions.slice(start, end + 1).flatMap((i) => i.reads))].filter((slot) => !made.has(slot) && !permanent.has(slot));
+    return [{ module, start, end, inputs }];
+  });
+}
