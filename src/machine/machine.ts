@@ -142,12 +142,17 @@ export interface DeviceProfile {
     unified: boolean;
   };
   bandwidthBytesPerSecond: number | null;
-  /** Dense peak rates in operations per second (no sparsity); matrix units where the dtype has them. */
+  /** Dense peak rates in operations per second (no sparsity, FP32 accumulation); matrix units where the dtype has them. */
   peakFlops: Partial<Record<RateDtype, number>>;
+  /** Streaming multiprocessors, compute units, GPU cores: what schedules work. */
   multiprocessors: number | null;
+  /** Generation of the matrix units (Volta 1 ... Blackwell 5). */
   tensorCores: number | null;
+  /** Fastest link to other devices of a machine: bytes per second in one direction, all links together. */
   interconnect: { name: string; bytesPerSecond: number | null } | null;
   powerWatts: number | null;
+  /** [rows, columns] that the compiler pads the two minor dimensions of an array to (TPU); null elsewhere. */
+  tileElements: [number, number] | null;
   /** Where each figure is from, by field name. */
   sources: Record<string, string>;
   notes: string | null;
