@@ -1,6 +1,6 @@
 /** Turns whatever was thrown into the contract's error: a code, one clear message, a hint and an exit code. */
 import { BatchfitError } from '../errors.js';
-import { nearestNames } from '../model/nearest.js';
+import { nearestNames } from '../nearest.js';
 import { Interrupted } from './interruption.js';
 
 export interface Failure {
@@ -41,7 +41,8 @@ export function toFailure(error: unknown): Failure {
 }
 
 function isRefusedByDisk(error: unknown): error is NodeJS.ErrnoException {
-  const { syscall, code = '' } = error as NodeJS.ErrnoException;
+  if (!(error instanceof Error)) return false;
+  const { syscall, code = '' }: NodeJS.ErrnoException = error;
   return syscall === 'write' && ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG'].includes(code);
 }
 

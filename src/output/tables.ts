@@ -11,7 +11,12 @@ const FIGURE = /^[-+~≥≤<>]?\s*[0-9]/;
 /** A table as text, without a newline at its end. */
 export function table(head: string[], rows: string[][], options: TableOptions = {}): string {
   const colAligns = head.map((_, column) => options.align?.[column] ?? alignmentOf(rows.map((row) => row[column] ?? '')));
-  const sheet = new Table({ head, colAligns, style: { head: [], border: [], 'padding-left': 1, 'padding-right': 1 }, chars: BORDERS });
+  const sheet = new Table({
+    head,
+    colAligns,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 1 },
+    chars: BORDERS,
+  });
   sheet.push(...rows);
   return sheet
     .toString()
@@ -25,21 +30,6 @@ function alignmentOf(cells: string[]): 'left' | 'right' {
   return filled.length > 0 && filled.every((cell) => FIGURE.test(cell)) ? 'right' : 'left';
 }
 
-/** A rule under the head and nothing else: pastes well into logs and issues. */
-const BORDERS = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  right: '',
-  'right-mid': '',
-  mid: '',
-  'mid-mid': '',
-  middle: ' ',
-};
+/** No lines: a table without them pastes well into logs and issues. */
+const LINES = 'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid right right-mid mid mid-mid';
+const BORDERS = { ...Object.fromEntries(LINES.split(' ').map((line) => [line, ''])), middle: ' ' };

@@ -1,7 +1,7 @@
 /** What stands below the command line: BATCHFIT_* variables, then batchfit.yaml in the working directory. */
 import { readFile } from 'node:fs/promises';
 import { UsageError } from '../../errors.js';
-import { nearestNames } from '../../model/nearest.js';
+import { nearestNames } from '../../nearest.js';
 
 /** What this needs to know of a flag; oclif's manifest and its classes both have it. */
 export interface FlagShape {

@@ -1,7 +1,7 @@
 /** oclif's hook for a command that is not there. */
 import type { Hook } from '@oclif/core/interfaces';
 import { UsageError } from '../../errors.js';
-import { nearestNames } from '../../model/nearest.js';
+import { nearestNames } from '../../nearest.js';
 
 const refuseUnknownCommand: Hook<'command_not_found'> = async ({ id, config }) => {
   // oclif joins the words that may name a command by colons
