@@ -72,12 +72,10 @@ function depthwise(
 }
 
 function grouped(tf: TF, image: Tensor4D, filter: Tensor4D, groups: number, stride: [number, number], mode: 'same' | 'valid'): Tensor4D {
-  const images = tf.split(image, groups, 3);
-  const filters = tf.split(filter, groups, 3);
-  return tf.concat(
-    images.map((part, at) => tf.conv2d(part, filters[at] as Tensor4D, stride, mode)),
-    3,
-  );
+  const images: Tensor4D[] = tf.split(image, groups, 3);
+  const filters: Tensor4D[] = tf.split(filter, groups, 3);
+  const results: Tensor4D[] = images.map((part, at) => tf.conv2d<Tensor4D>(part, filters[at] as Tensor4D, stride, mode));
+  return tf.concat(results, 3);
 }
 
 /** A filter with zeros between its taps: TensorFlow.js has no gradient for dilated convolutions. */
