@@ -8,8 +8,8 @@ export interface LawAnswer {
   learningRate: number | null;
   /** Tokens per update. */
   batchTokens: number | null;
-  /** The model and data lie in the range that the law was fitted on. */
-  inDomain: boolean;
+  /** The model and data lie in the range that the law was fitted on; null where that range is not published. */
+  inDomain: boolean | null;
   source: string;
 }
 
@@ -58,12 +58,11 @@ export const llamaFactoryRate = (tokensPerStep: number, sensitive = false): numb
 
 /** What each law says for one run, with whether the run lies where the law was fitted. */
 export function crossCheck({ parameters, tokens, flops }: PretrainingRun): LawAnswer[] {
-  const perParameter = parameters >= 59e6 && parameters <= 1e9;
   return [
     { law: 'DeepSeek', ...deepseekLaw(flops), inDomain: flops >= 1e17 && flops <= 1e20, source: 'arXiv 2401.02954' },
-    { law: 'Step Law', ...stepLaw(parameters, tokens), inDomain: perParameter, source: 'arXiv 2503.04715' },
-    { law: 'Moonlight', ...moonlightLaw(flops), inDomain: false, source: 'arXiv 2502.16982 (fitted range not given)' },
-    { law: 'Schaipp', learningRate: null, batchTokens: schaippBatch(tokens), inDomain: perParameter, source: 'Schaipp 2026' },
-    { law: 'Kaplan', learningRate: kaplanLearningRate(parameters), batchTokens: null, inDomain: perParameter, source: 'arXiv 2001.08361' },
+    { law: 'Step Law', ...stepLaw(parameters, tokens), inDomain: parameters >= 59e6 && parameters <= 1e9, source: 'arXiv 2503.04715' },
+    { law: 'Moonlight', ...moonlightLaw(flops), inDomain: null, source: 'arXiv 2502.16982' },
+    { law: 'Schaipp', learningRate: null, batchTokens: schaippBatch(tokens), inDomain: null, source: 'Schaipp 2026' },
+    { law: 'Kaplan', learningRate: kaplanLearningRate(parameters), batchTokens: null, inDomain: null, source: 'arXiv 2001.08361' },
   ];
 }

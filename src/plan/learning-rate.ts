@@ -132,7 +132,7 @@ function chooseRule(request: RateRequest, warnings: Warning[]): Chosen {
     return byFamily;
   }
   if (scaling !== 'auto') return scaling;
-  if (reference.rule !== null && reference.origin !== 'user') {
+  if (reference.rule !== null) {
     if (family === 'adaptive' && reference.rule === 'linear' && request.batch !== reference.batch) {
       warnings.push({
         code: 'RECIPE_SCALES_LINEARLY',

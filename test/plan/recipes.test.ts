@@ -1,15 +1,11 @@
 // Every recipe returns itself at its own batch, and follows its named rule at twice and at half of it.
-import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { referenceSettings, scaleHyperparameters } from '../../src/plan/hyperparameters.js';
 import { scaleLearningRate } from '../../src/plan/learning-rate.js';
 import { OPTIMIZER_DEFAULTS } from '../../src/plan/optimizer.js';
 import { batchInSamples, defaultRecipe, findRecipe, parseRecipe, type Recipe } from '../../src/plan/recipe.js';
 import { chooseWarmup } from '../../src/plan/warmup.js';
-
-const folder = new URL('../../profiles/recipes/', import.meta.url);
-const recipes = readdirSync(folder).map((file) => parseRecipe(file.replace('.yaml', ''), readFileSync(new URL(file, folder), 'utf8')));
-const named = (name: string) => recipes.find((recipe) => recipe.name === name)!;
+import { named, recipes } from './recipes.js';
 
 function apply(recipe: Recipe, kappa: number) {
   const optimizer = recipe.optimizer!;

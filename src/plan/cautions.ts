@@ -1,0 +1,165 @@
+/** What bites: settings whose arithmetic is right and whose training is not. Each is a warning with its reason. */
+import type { Warning } from '../errors.js';
+import { formatNumber } from './advice.js';
+import type { BatchSplit } from './batch.js';
+import type { StepCount } from './schedule.js';
+
+export interface CautionRequest {
+  split: BatchSplit;
+  target: number;
+  steps: StepCount | null;
+  datasetSize: number | null;
+  dropLast: boolean;
+  batchNorm: boolean;
+  contrastive: boolean;
+  /** Trained on tokens. */
+  language: boolean;
+  /** Samples differ in length. */
+  mixedLengths: boolean;
+  sequence: number | null;
+  warmupSteps: number | null;
+}
+
+type Caution = (request: CautionRequest) => Warning | null;
+
+const note = (code: string, message: string, hint: string): Warning => ({ code, message, hint });
+
+const residue: Caution = ({ split, target }) =>
+  split.residue === 0
+    ? null
+    : note(
+        'BATCH_RESIDUE',
+        `the effective batch is ${split.effective}, ${Math.abs(split.residue)} ${split.residue > 0 ? 'above' : 'below'} the target ${target}: no micro batch that fits divides it over ${split.replicas} replica${split.replicas === 1 ? '' : 's'}`,
+        'choose a target with more divisors, such as a multiple of 64 times the replicas',
+      );
+
+/** ResNet-50 top-1 error by images a GPU: He and Wu 2018 (arXiv 1803.08494). */
+const batchNorm: Caution = ({ split: { micro, accumulation }, batchNorm: has }) => {
+  if (!has || micro >= 16) return null;
+  const accumulated =
+    accumulation > 1 ? `; accumulation does not help, each of the ${accumulation} micro batches is normalized by itself` : '';
+  const error = micro < 4 ? '34.7 % at 2' : micro < 8 ? '27.3 % at 4' : '24.8 % at 8';
+  return note(
+    micro < 8 ? 'BATCH_NORM_TINY' : 'BATCH_NORM_SMALL',
+    `batch norm sees only ${micro} sample${micro === 1 ? '' : 's'} at a time: ResNet-50's error went from 23.6 % at 32 to ${error}${accumulated}`,
+    'use SyncBatchNorm over replicas, group norm or frozen batch norm, or fit more samples (--checkpointing full, --precision amp-bf16)',
+  );
+};
+
+const accumulatedStatistics: Caution = ({ split, batchNorm: has }) =>
+  has && split.micro >= 16 && split.accumulation > 1
+    ? note(
+        'BATCH_NORM_ACCUMULATION',
+        `batch norm takes its statistics from ${split.micro} samples, not from ${split.effective}, and updates its running ones ${split.accumulation} times a step`,
+        'keep the micro batch that the reference was trained with: it is a hyperparameter of its own',
+      )
+    : null;
+
+const contrastiveLoss: Caution = ({ split, contrastive }) =>
+  contrastive && split.accumulation > 1
+    ? note(
+        'CONTRASTIVE_ACCUMULATION',
+        `a contrastive loss compares the samples of one micro batch: ${split.accumulation} micro batches of ${split.micro} are not a batch of ${split.effective}`,
+        'gather the features of all replicas, cache the gradients (GradCache), or train with a larger micro batch',
+      )
+    : null;
+
+const tokenMean: Caution = ({ split, language }) =>
+  language && split.accumulation * split.replicas > 1
+    ? note(
+        'TOKEN_MEAN_LOSS',
+        'a loss averaged in each micro batch weighs tokens unequally when micro batches hold different numbers of them',
+        'divide the summed loss by the tokens of the whole effective batch (transformers does since 4.46; num_items_in_batch)',
+      )
+    : null;
+
+const sequenceMix: Caution = ({ mixedLengths, sequence }) =>
+  mixedLengths && sequence !== null
+    ? note(
+        'SEQUENCE_MIX',
+        `memory is planned for ${sequence} tokens in every sample: shorter batches leave memory unused, longer ones do not fit`,
+        'pack or bucket samples by length, and plan with --seq at the longest one',
+      )
+    : null;
+
+const aboveData: Caution = ({ split, datasetSize }) => {
+  if (datasetSize === null || split.effective <= datasetSize) return null;
+  const world = split.micro * split.replicas;
+  return world > datasetSize
+    ? note(
+        'BATCH_ABOVE_DATASET',
+        `${world} samples in one pass are more than the ${datasetSize} of the data set`,
+        `choose a target of at most ${datasetSize}`,
+      )
+    : note(
+        'DATASET_BELOW_STEP',
+        `one update wants ${split.effective} samples and the data set has ${datasetSize}: every epoch is one update from fewer samples`,
+        `choose a target of at most ${datasetSize}`,
+      );
+};
+
+const noStep: Caution = ({ steps, dropLast, datasetSize }) =>
+  steps !== null && steps.stepsPerEpoch === 0
+    ? note(
+        'NO_STEP',
+        `an epoch of ${datasetSize} samples ends before one update is made${dropLast ? ': the last, smaller batch is dropped' : ''}`,
+        'lower the target batch, or keep the last batch',
+      )
+    : null;
+
+const lastBatch: Caution = ({ steps, split, batchNorm: has, datasetSize, dropLast }) => {
+  if (steps === null || dropLast || datasetSize === null || datasetSize <= split.micro * split.replicas) return null;
+  const perReplica = Math.ceil(steps.lastMicroBatch / split.replicas);
+  if (has && perReplica === 1 && split.micro > 1) {
+    return note(
+      'LAST_BATCH_OF_ONE',
+      'the last micro batch of an epoch has one sample: batch norm refuses it or normalizes it to nothing',
+      'drop the last batch: --drop-last',
+    );
+  }
+  const share = steps.lastStepSamples / split.effective;
+  return steps.stepsPerEpoch > 1 && share < 0.5
+    ? note(
+        'LAST_STEP_PARTIAL',
+        `the last update of an epoch comes from ${steps.lastStepSamples} samples, ${formatNumber(share * 100)} % of the batch, at the full learning rate`,
+        'drop the last batch, or scale its gradient by its share of the samples',
+      )
+    : null;
+};
+
+const fullBatch: Caution = ({ split, datasetSize }) =>
+  datasetSize !== null && split.effective === datasetSize && datasetSize > 1
+    ? note(
+        'FULL_BATCH',
+        'one update an epoch from the whole data set: for small data or convex problems, and slow elsewhere',
+        'a mini-batch makes more updates from the same samples',
+      )
+    : null;
+
+const longWarmup: Caution = ({ warmupSteps, steps }) =>
+  warmupSteps !== null && steps?.totalSteps != null && warmupSteps > steps.totalSteps / 2 && steps.totalSteps > 0
+    ? note(
+        'WARMUP_TOO_LONG',
+        `the warm-up of ${warmupSteps} steps takes more than half of the ${steps.totalSteps} steps of the run`,
+        'train for more epochs, or with a smaller batch',
+      )
+    : null;
+
+const ALL: Caution[] = [
+  residue,
+  aboveData,
+  noStep,
+  batchNorm,
+  accumulatedStatistics,
+  contrastiveLoss,
+  tokenMean,
+  sequenceMix,
+  lastBatch,
+  fullBatch,
+  longWarmup,
+];
+
+/** Every caution that applies, the ones that break a run first. */
+export function findCautions(request: CautionRequest): Warning[] {
+  return ALL.flatMap((caution) => caution(request) ?? []);
+}

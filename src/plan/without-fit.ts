@@ -1,0 +1,56 @@
+/** The plan's answer when the model does not fit: how far off it is and what would make it fit. */
+import { OPTIMIZER_DEFAULTS } from './optimizer.js';
+import type { PlanInput, TrainingPlan } from './training-plan.js';
+
+/** `max` is the largest micro batch that fits (0 for none), `wanted` the one that was asked for. */
+export function planWithoutFit(input: PlanInput, max: number, wanted: number): TrainingPlan {
+  const { memory, optimizer, device, probed, recipe } = input;
+  const { family: _family, learningRate: _rate, source, ...settings } = OPTIMIZER_DEFAULTS[optimizer];
+  const remedies = input.remedies().filter(({ maxBatch }) => maxBatch >= wanted);
+  return {
+    fits: false,
+    batch: null,
+    learningRate: null,
+    optimizer: { name: optimizer, ...settings, why: `from ${source}`, citation: source },
+    warmup: null,
+    schedule: null,
+    regime: null,
+    memory: { ...memory.at(wanted), fits: false, source: probed === null ? 'estimated' : 'measured' },
+    maxBatch: memory.maxBatch,
+    throughput: {
+      stepSeconds: null,
+      samplesPerSecond: null,
+      tokensPerSecond: null,
+      knee: null,
+      secondsPerEpoch: null,
+      costPerEpoch: null,
+      totalSeconds: null,
+      totalCost: null,
+      source: null,
+      why: 'nothing to run',
+    },
+    noise: { scale: input.request.noiseScale, source: null, efficiency: null },
+    candidates: [],
+    loader: null,
+    recipe: recipe === null ? null : { name: recipe.name, title: recipe.title, named: input.recipeNamed, notes: recipe.notes },
+    crossCheck: null,
+    remedies,
+    confidence: probed === null ? 'medium' : 'high',
+    reasons: [
+      {
+        topic: 'memory',
+        text:
+          max < 1
+            ? `not even one sample fits on ${device.name}`
+            : `a micro batch of ${wanted} was asked for, and at most ${max} fit${max === 1 ? 's' : ''} on ${device.name}`,
+        source: probed === null ? 'memory estimate' : 'probe',
+      },
+      ...remedies.map(({ change, maxBatch }) => ({
+        topic: 'memory' as const,
+        text: `with ${change} a micro batch of ${maxBatch} fits`,
+        source: 'memory estimate',
+      })),
+    ],
+    warnings: [],
+  };
+}

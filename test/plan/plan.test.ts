@@ -1,0 +1,262 @@
+import { describe, expect, it } from 'vitest';
+import type { ModelFacts } from '../../src/plan/model-facts.js';
+import { planTraining } from '../../src/plan/plan.js';
+import type { SpeedCurve } from '../../src/plan/throughput.js';
+import type { PlanInput, PlanRequest } from '../../src/plan/training-plan.js';
+import { named } from './recipes.js';
+
+const resnet: ModelFacts = {
+  name: 'resnet50',
+  parameters: 25_557_032,
+  trainableParameters: 25_557_032,
+  task: 'image-classification',
+  batchNorm: true,
+  contrastive: false,
+  sequence: null,
+  sampleBytes: 602_120,
+};
+const gpt2: ModelFacts = {
+  ...resnet,
+  name: 'gpt2',
+  parameters: 124_439_808,
+  trainableParameters: 124_439_808,
+  task: 'language-model',
+  batchNorm: false,
+  sequence: 1024,
+  sampleBytes: 16_384,
+};
+const nothing: PlanRequest = {
+  targetBatch: null,
+  datasetSize: null,
+  epochs: null,
+  reference: null,
+  noiseScale: null,
+  goal: null,
+  scaling: 'auto',
+  momentum: null,
+  dropLast: false,
+  epochEnd: 'flush',
+  mixedLengths: false,
+  contrastive: false,
+  micro: null,
+  accumulation: null,
+  pricePerHour: null,
+};
+function input(request: Partial<PlanRequest> = {}, rest: Partial<PlanInput> = {}): PlanInput {
+  return {
+    device: { kind: 'cuda', name: 'rtx-3090', usableBytes: 24e9 },
+    host: null,
+    model: resnet,
+    optimizer: 'momentum',
+    replicas: 1,
+    memory: { maxBatch: { low: 200, best: 210, high: 215 }, at: (batch) => ({ fits: batch <= 210, peakBytes: batch * 1e8 }) },
+    probed: null,
+    curve: null,
+    recipe: null,
+    recipeNamed: false,
+    fallback: null,
+    remedies: () => [],
+    request: { ...nothing, ...request },
+    ...rest,
+  };
+}
+const plan = (request: Partial<PlanRequest> = {}, rest: Partial<PlanInput> = {}) => planTraining(input(request, rest));
+const codes = (request: Partial<PlanRequest> = {}, rest: Partial<PlanInput> = {}) => plan(request, rest).warnings.map(({ code }) => code);
+const reference = { batch: 256, learningRate: 0.1 };
+/** A device with a fixed cost of 10 ms and 1 ms a sample: the rate saturates slowly. */
+const curve: SpeedCurve = {
+  points: [1, 2, 4, 8, 16, 32, 64, 128, 256].map((batch) => ({ batch, stepSeconds: 0.01 + 0.001 * batch, source: 'measured' as const })),
+};
+
+describe('the main job', () => {
+  const main = { targetBatch: 1024, datasetSize: 1_281_167, reference };
+  it('ResNet-50 at 1024 from 0.1 at 256: rate 0.4, 1024 exactly, fits', () => {
+    const result = plan(main, { recipe: named('resnet50-goyal') });
+    expect(result.learningRate).toMatchObject({ value: expect.closeTo(0.4, 12), rule: 'linear' });
+    expect(result.batch).toMatchObject({ micro: 128, accumulation: 8, replicas: 1, effective: 1024, residue: 0 });
+    expect(result).toMatchObject({ fits: true, regime: 'mini-batch', memory: { fits: true } });
+    expect(result.schedule).toMatchObject({ stepsPerEpoch: Math.ceil(Math.ceil(1_281_167 / 128) / 8) });
+    expect(result.warmup).toMatchObject({ epochs: 5, steps: 5 * result.schedule!.stepsPerEpoch!, fromFraction: 0.25 });
+    expect(result.reasons.every(({ source, text }) => source !== '' && text !== '')).toBe(true);
+  });
+  it('splitting the same batch in another way leaves rate, warm-up and schedule unchanged', () => {
+    const results = [
+      plan(main),
+      plan(main, { replicas: 4 }),
+      plan(main, { replicas: 2, memory: { ...input().memory, maxBatch: { low: 32, best: 32, high: 32 } } }),
+      plan({ ...main, micro: 16 }),
+      plan({ ...main, accumulation: 16 }),
+    ];
+    for (const result of results) {
+      expect(result.batch!.effective).toBe(1024);
+      expect(result.learningRate!.value).toBeCloseTo(0.4, 12);
+      expect(result.learningRate).toEqual(results[0]!.learningRate);
+      expect(result.warmup!.epochs).toBe(5);
+      expect(Math.abs(result.schedule!.stepsPerEpoch! - 1252)).toBeLessThanOrEqual(1);
+    }
+  });
+  it('restoring the reference batch by accumulation keeps the rate', () => {
+    const result = plan({ reference, datasetSize: 50_000 }, { memory: { ...input().memory, maxBatch: { low: 16, best: 16, high: 16 } } });
+    expect(result.batch).toMatchObject({ effective: 256, micro: 16, accumulation: 16, origin: 'reference' });
+    expect(result.learningRate).toMatchObject({ value: 0.1, rule: 'none' });
+    expect(result.warmup).toMatchObject({ steps: 0 });
+  });
+});
+
+describe('without a target', () => {
+  it('takes the recipe, then the noise scale, then a moderate start', () => {
+    expect(plan({}, { recipe: named('resnet50-goyal') })).toMatchObject({
+      batch: { effective: 256, origin: 'recipe' },
+      learningRate: { value: 0.1, rule: 'recipe' },
+    });
+    expect(plan({ noiseScale: 900 })).toMatchObject({ batch: { effective: 1024, origin: 'noise-scale' } });
+    expect(plan()).toMatchObject({ batch: { effective: 64, accumulation: 1, origin: 'start' }, confidence: 'low' });
+    expect(plan({}, { memory: { ...input().memory, maxBatch: { low: 40, best: 40, high: 40 } } })).toMatchObject({
+      batch: { effective: 32, accumulation: 1 },
+    });
+    expect(plan({}, { memory: { ...input().memory, maxBatch: { low: 6, best: 6, high: 6 } } })).toMatchObject({
+      batch: { effective: 32, micro: 4, accumulation: 8 },
+    });
+    expect(plan({ datasetSize: 10 })).toMatchObject({ batch: { effective: 10 }, regime: 'full-batch' });
+  });
+  it('gpt2 by nanoGPT: 480 sequences of 1024 tokens at 6e-4, warm-up in tokens', () => {
+    const language = { model: gpt2, optimizer: 'adamw' as const, recipe: named('nanogpt-124m') };
+    expect(plan({}, language)).toMatchObject({
+      batch: { effective: 480, tokensPerStep: 491_520 },
+      learningRate: { value: 6e-4, rule: 'recipe' },
+      warmup: { steps: 2000 },
+    });
+    const doubled = plan({ targetBatch: 960 }, language);
+    expect(doubled).toMatchObject({
+      learningRate: { value: expect.closeTo(6e-4 * Math.SQRT2, 12), rule: 'sqrt' },
+      warmup: { steps: 1000 },
+    });
+    expect(doubled.optimizer.beta2).toBeCloseTo(0.999 ** 2, 12);
+    expect(doubled.optimizer.weightDecay).toBeCloseTo(0.01 * Math.SQRT2, 12);
+  });
+});
+
+describe('goals', () => {
+  it('throughput takes the knee, generalization the smallest batch near it', () => {
+    expect(plan({ goal: 'throughput' }, { curve })).toMatchObject({ batch: { effective: 128, accumulation: 1, origin: 'goal' } });
+    expect(plan({ goal: 'generalization' }, { curve })).toMatchObject({ batch: { effective: 64, origin: 'goal' } });
+  });
+  it('time takes the highest goodput: larger with a larger noise scale', () => {
+    const batchAt = (noiseScale: number) => plan({ goal: 'time', noiseScale }, { curve }).batch!.effective;
+    expect(batchAt(10)).toBeLessThan(batchAt(1000));
+    const result = plan({ goal: 'time', noiseScale: 100 }, { curve });
+    const times = result.candidates.filter(({ fits }) => fits).map(({ relativeTimeToTarget }) => relativeTimeToTarget!);
+    expect(Math.min(...times)).toBeCloseTo(1, 9);
+  });
+  it('without the data they need they do not decide, and say so', () => {
+    const result = plan({ goal: 'time' });
+    expect(result.batch!.origin).toBe('start');
+    expect(result.reasons.some(({ text }) => text.includes('--goal time'))).toBe(true);
+  });
+});
+
+describe('throughput, noise and candidates', () => {
+  it('are null, not invented, where nothing is known', () => {
+    const result = plan({ targetBatch: 512 });
+    expect(result.throughput).toMatchObject({ stepSeconds: null, samplesPerSecond: null, source: null });
+    expect(result.noise).toEqual({ scale: null, source: null, efficiency: null });
+    for (const candidate of result.candidates)
+      expect(candidate).toMatchObject({ stepSeconds: null, relativeTimeToTarget: null, relativeCompute: null });
+  });
+  it('follow the measured curve, the price and the noise scale', () => {
+    const result = plan({ targetBatch: 512, datasetSize: 51_200, epochs: 10, noiseScale: 512, pricePerHour: 3.6, reference }, { curve });
+    expect(result.batch).toMatchObject({ micro: 128, accumulation: 4 });
+    expect(result.throughput).toMatchObject({
+      stepSeconds: expect.closeTo(4 * 0.138, 9),
+      secondsPerEpoch: expect.closeTo(400 * 0.138, 6),
+      costPerEpoch: expect.closeTo((400 * 0.138) / 1000, 9),
+      source: 'calibrated',
+    });
+    expect(result.noise).toEqual({ scale: 512, source: 'measured', efficiency: 0.5 });
+    const own = result.candidates.find(({ recommended }) => recommended)!;
+    expect(own).toMatchObject({ effective: 512, relativeTimeToTarget: 1, relativeCompute: 2, fits: true });
+    expect(result.candidates.map(({ effective }) => effective)).toEqual([128, 256, 512, 512, 1024, 2048]);
+    expect(result.candidates.filter(({ fits }) => !fits)).toMatchObject([{ micro: 512, accumulation: 1 }]);
+    for (const { micro, accumulation, effective } of result.candidates) expect(micro * accumulation).toBe(effective);
+  });
+});
+
+describe('what a probe measured', () => {
+  it('replaces the estimate as the limit', () => {
+    const result = plan({ targetBatch: 1024, reference }, { probed: { largest: 300, peakBytes: { 256: 20e9 } } });
+    expect(result.batch).toMatchObject({ micro: 256, source: 'measured' });
+    expect(result.memory).toMatchObject({ measuredPeakBytes: 20e9, source: 'measured' });
+    expect(result.confidence).toBe('high');
+  });
+  it('warns when only the best estimate fits', () => {
+    expect(codes({}, { memory: { ...input().memory, maxBatch: { low: 0, best: 3, high: 4 } } })).toContain('MEMORY_TIGHT');
+  });
+});
+
+describe('when nothing fits', () => {
+  const tooLarge = { maxBatch: { low: 0, best: 0, high: 0 }, at: () => ({ fits: false }) };
+  it('says so, with what would make it fit', () => {
+    const result = plan(
+      {},
+      {
+        memory: tooLarge,
+        remedies: () => [
+          { change: '--checkpointing full', maxBatch: 4 },
+          { change: '--precision bf16', maxBatch: 0 },
+        ],
+      },
+    );
+    expect(result).toMatchObject({ fits: false, batch: null, learningRate: null, memory: { fits: false }, candidates: [] });
+    expect(result.remedies).toEqual([{ change: '--checkpointing full', maxBatch: 4 }]);
+    expect(result.reasons.map(({ text }) => text)).toEqual([
+      'not even one sample fits on rtx-3090',
+      'with --checkpointing full a micro batch of 4 fits',
+    ]);
+  });
+  it('and for a micro batch that was asked for', () => {
+    expect(plan({ micro: 512 })).toMatchObject({ fits: false });
+    expect(plan({ targetBatch: 1024, accumulation: 1 })).toMatchObject({ fits: false });
+  });
+});
+
+describe('what bites', () => {
+  const small = { memory: { ...input().memory, maxBatch: { low: 4, best: 4, high: 4 } } };
+  it.each([
+    ['batch norm under small micro batches', 'BATCH_NORM_TINY', { targetBatch: 64 }, small],
+    ['batch norm under accumulation', 'BATCH_NORM_ACCUMULATION', { targetBatch: 1024 }, {}],
+    ['a contrastive loss', 'CONTRASTIVE_ACCUMULATION', { targetBatch: 1024, contrastive: true }, {}],
+    ['the token-count bug', 'TOKEN_MEAN_LOSS', { targetBatch: 480 }, { model: gpt2, optimizer: 'adamw' }],
+    ['sequence-length mixes', 'SEQUENCE_MIX', { targetBatch: 8, mixedLengths: true }, { model: gpt2, optimizer: 'adamw' }],
+    ['batch above the data set', 'BATCH_ABOVE_DATASET', { targetBatch: 200, datasetSize: 150 }, {}],
+    ['data set smaller than a step', 'DATASET_BELOW_STEP', { targetBatch: 2000, datasetSize: 1000 }, {}],
+    ['full batch', 'FULL_BATCH', { targetBatch: 100, datasetSize: 100 }, {}],
+    ['no step at all', 'NO_STEP', { targetBatch: 200, datasetSize: 150, dropLast: true }, {}],
+    ['a last batch of one', 'LAST_BATCH_OF_ONE', { targetBatch: 100, datasetSize: 1001 }, {}],
+    ['a small last update', 'LAST_STEP_PARTIAL', { targetBatch: 100, datasetSize: 1010 }, {}],
+    ['a residue', 'BATCH_RESIDUE', { targetBatch: 1000 }, { replicas: 3 }],
+    ['a warm-up longer than the run', 'WARMUP_TOO_LONG', { targetBatch: 1024, reference, datasetSize: 50_000, epochs: 6 }, {}],
+    [
+      'laws outside their fit',
+      'LAWS_OUTSIDE_FIT',
+      { targetBatch: 480, datasetSize: 2e9 },
+      { model: { ...gpt2, parameters: 7e9 }, optimizer: 'adamw' },
+    ],
+  ] as [string, string, Partial<PlanRequest>, Partial<PlanInput>][])('%s: %s', (_, code, request, rest) => {
+    expect(codes(request, rest)).toContain(code);
+    expect(plan(request, rest).warnings.every(({ message, hint }) => message !== '' && hint !== '')).toBe(true);
+  });
+  it('and a plain setting has none', () => {
+    expect(codes({ targetBatch: 128, datasetSize: 50_000, epochs: 90 }, { recipe: named('resnet50-goyal') })).toEqual([]);
+  });
+});
+
+describe('language-model laws', () => {
+  it('are a range beside the plan, never its numbers', () => {
+    const request = { targetBatch: 480, datasetSize: 2_500_000 };
+    const result = plan(request, { model: gpt2, optimizer: 'adamw', recipe: named('nanogpt-124m') });
+    expect(result.learningRate!.value).toBe(6e-4);
+    expect(result.crossCheck!.learningRate.low).toBeLessThan(result.crossCheck!.learningRate.high);
+    expect(result.crossCheck!.laws.map(({ law }) => law)).toEqual(['DeepSeek', 'Step Law', 'Moonlight', 'Schaipp', 'Kaplan']);
+    expect(plan(request).crossCheck).toBeNull();
+  });
+});
