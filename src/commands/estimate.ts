@@ -1,13 +1,14 @@
-import { Args } from '@oclif/core';
+import { string as argument } from '@oclif/core/args';
 import { boolean, string } from '@oclif/core/flags';
 import { resolveTarget } from '../machine/target.js';
-import { Estimator, estimateLayers } from '../memory/estimate.js';
+import { Estimator } from '../memory/estimate.js';
+import { estimateLayers } from '../memory/layers.js';
 import { readModel } from '../model/open.js';
 import { describeDevice, describeModel, describeSetup } from '../output/describe.js';
 import { renderEstimate } from '../output/estimate-text.js';
 import { type Answer, BaseCommand } from './base.js';
 import { parseSetup, setupFlags, whereFlags } from './flags.js';
-import { parseCounts } from './input/values.js';
+import { parseCount, parseList } from './input/values.js';
 
 export default class Estimate extends BaseCommand {
   static override summary = 'Estimate the memory of training a model, and the largest batch that fits';
@@ -17,7 +18,7 @@ export default class Estimate extends BaseCommand {
     '<%= config.bin %> estimate model.yaml --sweep 1,2,4,8 --layers --json',
   ];
   static override args = {
-    model: Args.string({ required: true, description: 'profile, spec, config.json, exported graph, timm:NAME ...' }),
+    model: argument({ required: true, description: 'profile, spec, config.json, exported graph, timm:NAME ...' }),
   };
   static override flags = {
     ...setupFlags,
@@ -29,7 +30,7 @@ export default class Estimate extends BaseCommand {
   protected async answer(): Promise<Answer> {
     const { args, flags } = await this.parse(Estimate);
     const { setup, batch, ...options } = parseSetup(flags);
-    const sweep = flags.sweep === undefined ? [] : parseCounts(flags.sweep, '--sweep');
+    const sweep = flags.sweep === undefined ? [] : parseList(flags.sweep, '--sweep').map((each) => parseCount(each, '--sweep'));
     const [target, model] = await Promise.all([
       resolveTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
       readModel(args.model, { ...options, attention: setup.attention }),
@@ -45,7 +46,7 @@ export default class Estimate extends BaseCommand {
       device: describeDevice(target),
       fits,
       maxBatch,
-      ...(flags.layers ? { layers: estimateLayers(model, resolved, target) } : {}),
+      ...(flags.layers ? { layers: estimateLayers(model, estimator.trace(chosen)) } : {}),
       ...(sweep.length > 0
         ? { sweep: sweep.map((each) => ({ batch: each, fits: estimator.fits(each, 'best'), memory: estimator.memory(each) })) }
         : {}),

@@ -6,7 +6,7 @@ import type { Bytes, Source } from '../units.js';
 import { capabilityNumber, contextBytes, type Range, resolveImplementation, workspaces } from './library.js';
 import type { LoopPhase } from './loop.js';
 import { Simulator } from './simulator.js';
-import { checkCovered } from './step.js';
+import { checkCovered, type StepTrace } from './step.js';
 
 export interface MemoryPeak {
   /** Highest sum of live storages of a steady step, each rounded to 512 B. */
@@ -153,6 +153,11 @@ export class Estimator {
     };
   }
 
+  /** The traced micro step at a batch. */
+  trace(batch: number): StepTrace {
+    return this.running.trace(batch);
+  }
+
   private limits(): { capacity?: number } {
     return this.capability > 0 ? { capacity: Math.max(0, this.target.usableBytes - this.context.best) } : {};
   }
@@ -166,7 +171,7 @@ export class Estimator {
   }
 
   /** Whether a batch fits by the low, best or high figure; near the limit the allocator frees its cache and tries again. */
-  private fits(batch: number, figure: keyof Range): boolean {
+  fits(batch: number, figure: keyof Range): boolean {
     const factor = figure === 'high' ? RESERVE_HIGH : figure === 'low' ? RESERVE_LOW : 1;
     const room = (this.target.usableBytes - this.context[figure]) / factor;
     if (room <= 0) return false;

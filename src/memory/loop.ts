@@ -33,7 +33,13 @@ export interface LoopTraces {
 export function sizesOf(traces: LoopTraces, setup: Setup): number[] {
   const trained = traces.fresh.trained.map((t) => t.bytes);
   const { states, temporaries } = optimizerStep(setup.optimizer, setup.optimizerImplementation, trained);
-  return [...traces.fresh.bytes, ...(traces.accumulating?.bytes ?? []), ...states, ...temporaries.flat(), ...clippingTemporaries(trained.length)];
+  return [
+    ...traces.fresh.bytes,
+    ...(traces.accumulating?.bytes ?? []),
+    ...states,
+    ...temporaries.flat(),
+    ...clippingTemporaries(trained.length),
+  ];
 }
 
 export function buildLoop(traces: LoopTraces, setup: Setup): Loop {

@@ -47,10 +47,16 @@ const SCALAR_BYTES = 4;
 export function optimizerStep(optimizer: Optimizer, implementation: OptimizerImplementation, trained: readonly number[]): OptimizerStep {
   const behaviour = BEHAVIOUR[optimizer] as Behaviour;
   const fused = implementation === 'fused' && behaviour.fused;
-  const states = trained.flatMap((bytes) => [...new Array<number>(behaviour.states).fill(bytes), ...(fused && behaviour.counts ? [SCALAR_BYTES] : [])]);
+  const states = trained.flatMap((bytes) => [
+    ...new Array<number>(behaviour.states).fill(bytes),
+    ...(fused && behaviour.counts ? [SCALAR_BYTES] : []),
+  ]);
   if (fused) return { states, temporaries: [] };
   if (implementation === 'single') {
-    return { states, temporaries: behaviour.singleTensors ? trained.map((bytes) => new Array<number>(behaviour.singleTensors).fill(bytes)) : [] };
+    return {
+      states,
+      temporaries: behaviour.singleTensors ? trained.map((bytes) => new Array<number>(behaviour.singleTensors).fill(bytes)) : [],
+    };
   }
   const lists: number[] = [];
   for (let list = 0; list < behaviour.foreachLists; list++) lists.push(...trained);

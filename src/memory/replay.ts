@@ -1,7 +1,8 @@
 /** Plays a loop through an allocator and reads the peaks. */
+
+import { CATEGORIES, type Category } from '../trace/index.js';
 import { CachingAllocator, type CachingAllocatorOptions, roundSize } from './allocators/cuda-caching.js';
 import { type Loop, type LoopPhase, STEADY_STEP } from './loop.js';
-import { CATEGORIES, type Category } from '../trace/index.js';
 
 export interface TensorPeak {
   /** Highest sum of live storages in the steady step, each rounded to 512 B. */
@@ -16,7 +17,13 @@ export interface TensorPeak {
 /** Walks the loop once and finds the steady step's peak and what it is made of. */
 export function tensorPeak(loop: Loop, sizes: readonly number[]): TensorPeak {
   const live = Object.fromEntries(CATEGORIES.map((c) => [c, 0])) as Record<Category, number>;
-  const peak: TensorPeak = { bytes: 0, requestedBytes: 0, at: 'forward', phasePeaks: { forward: 0, backward: 0, optimizer: 0 }, breakdown: { ...live } };
+  const peak: TensorPeak = {
+    bytes: 0,
+    requestedBytes: 0,
+    at: 'forward',
+    phasePeaks: { forward: 0, backward: 0, optimizer: 0 },
+    breakdown: { ...live },
+  };
   let current = 0;
   let requested = 0;
   let mark = 0;
@@ -53,7 +60,12 @@ export interface Reserved {
 }
 
 /** Plays the loop through the CUDA caching allocator; `workspaces` are library buffers made in the first step. */
-export function replay(loop: Loop, sizes: readonly number[], options: CachingAllocatorOptions = {}, workspaces: readonly number[] = []): Reserved {
+export function replay(
+  loop: Loop,
+  sizes: readonly number[],
+  options: CachingAllocatorOptions = {},
+  workspaces: readonly number[] = [],
+): Reserved {
   const allocator = new CachingAllocator(options);
   const blocks: ReturnType<CachingAllocator['allocate']>[] = [];
   const { events, sizeIndex } = loop;
@@ -67,5 +79,10 @@ export function replay(loop: Loop, sizes: readonly number[], options: CachingAll
     if (event >= 0) blocks[id] = allocator.allocate(bytes);
     else allocator.free(blocks[id] as (typeof blocks)[number]);
   }
-  return { peakAllocated: allocator.peakAllocated, peakReserved: allocator.peakReserved, retries: allocator.retries, outOfMemory: allocator.outOfMemory };
+  return {
+    peakAllocated: allocator.peakAllocated,
+    peakReserved: allocator.peakReserved,
+    retries: allocator.retries,
+    outOfMemory: allocator.outOfMemory,
+  };
 }

@@ -5,9 +5,9 @@
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import type { CachingAllocatorOptions } from './allocators/cuda-caching.js';
-import { buildLoop, type Loop, type LoopTraces, sizesOf } from './loop.js';
 import { workspaces } from './library.js';
-import { replay, type Reserved, type TensorPeak, tensorPeak } from './replay.js';
+import { buildLoop, type Loop, type LoopTraces, sizesOf } from './loop.js';
+import { type Reserved, replay, type TensorPeak, tensorPeak } from './replay.js';
 import { type StepTrace, traceStep } from './step.js';
 
 export interface SimulatorOptions {

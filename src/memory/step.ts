@@ -26,6 +26,8 @@ export interface StepTrace {
   bytes: number[];
   categories: Category[];
   permanent: number;
+  /** Index of the graph node that made each storage, -1 for weights and inputs. */
+  makers: number[];
   makeInputs: Events;
   forward: Events;
   backward: Events;
@@ -74,7 +76,11 @@ function autocastTypeOf(setup: Setup): ElementType | null {
 /** Throws where the setup asks for something that the simulator does not cover. */
 export function checkCovered(setup: Setup): void {
   const refuse = (flag: string, value: string, covered: string): never => {
-    throw new UsageError('NOT_COVERED', `${flag} ${value}: estimates do not cover this yet`, `use ${covered}, or measure with batchfit probe`);
+    throw new UsageError(
+      'NOT_COVERED',
+      `${flag} ${value}: estimates do not cover this yet`,
+      `use ${covered}, or measure with batchfit probe`,
+    );
   };
   if (!behaviourOf(setup.optimizer)) refuse('--optimizer', setup.optimizer, MODELLED_OPTIMIZERS.join(', '));
   if (setup.method !== 'full') refuse('--method', setup.method, '--method full');
@@ -88,7 +94,11 @@ export function checkCovered(setup: Setup): void {
 export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions): StepTrace {
   const program = programOf(model);
   if (setup.checkpointing === 'full' && program.regions.length === 0) {
-    throw new MissingError('NO_CHECKPOINTS', `${model.name} names no module calls to recompute`, 'use --checkpointing none, or add "checkpoints" to the graph');
+    throw new MissingError(
+      'NO_CHECKPOINTS',
+      `${model.name} names no module calls to recompute`,
+      'use --checkpointing none, or add "checkpoints" to the graph',
+    );
   }
   const s = new Session({
     modelType: modelTypeOf(setup),
@@ -145,6 +155,7 @@ class MicroStep {
       bytes: s.tape.bytes,
       categories: s.tape.category,
       permanent,
+      makers: s.tape.maker,
       makeInputs,
       forward,
       backward,
@@ -201,7 +212,12 @@ class MicroStep {
     const size = bindSizes(this.symbols);
     s.newCategory = 'inputs';
     program.graph.inputs.forEach((input, i) => {
-      this.values[program.inputSlots[i] as number] = s.take(s.empty(input.shape.map((n) => size(n)), this.type(input.dtype)));
+      this.values[program.inputSlots[i] as number] = s.take(
+        s.empty(
+          input.shape.map((n) => size(n)),
+          this.type(input.dtype),
+        ),
+      );
     });
     s.newCategory = 'temporaries';
   }

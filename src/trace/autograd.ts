@@ -2,10 +2,10 @@
  * PyTorch's autograd: functions recorded in forward, run in backward by descending sequence number, gradients that meet
  * summed in input buffers, and what is saved freed as soon as its function has run (torch/csrc/autograd/engine.cpp).
  */
-import { promote, type ElementType } from './dtype.js';
+import { type ElementType, promote } from './dtype.js';
+import { castTo, clone, sumTo } from './ops/core.js';
 import type { Frame, Session } from './session.js';
 import { contiguousStrides, isDense, sameShape, type Tensor } from './tensor.js';
-import { castTo, clone, sumTo } from './ops/core.js';
 
 /** Gradients of the inputs from the gradients of the outputs. `needs[i]`: input i's gradient is asked for. */
 export type Backward = (grads: (Tensor | null)[], needs: boolean[]) => (Tensor | null)[];
@@ -152,7 +152,9 @@ function addToBuffer(s: Session, node: GradientFunction, index: number, grad: Te
       }
     }
   }
-  const sum = s.take(s.empty(present.shape, promote(present.type, grad.type), isDense(present) ? present.strides : contiguousStrides(present.shape)));
+  const sum = s.take(
+    s.empty(present.shape, promote(present.type, grad.type), isDense(present) ? present.strides : contiguousStrides(present.shape)),
+  );
   s.release(present);
   s.release(grad);
   node.buffer[index] = sum;

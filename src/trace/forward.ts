@@ -2,7 +2,7 @@
 import { bindSizes, type SymbolValues } from '../model/sizes.js';
 import type { Operand, Program, Region } from './program.js';
 import { call, type Named, type Value } from './registry.js';
-import { StopRecomputation, type Frame, type Session } from './session.js';
+import { type Frame, type Session, StopRecomputation } from './session.js';
 import type { Tensor } from './tensor.js';
 
 /** The values of a running program by slot, with one handle each. */
@@ -41,6 +41,7 @@ function execute(s: Session, program: Program, values: Values, index: number, si
   const args = instruction.args.map((a) => resolve(a, values, size));
   const named: Named = {};
   for (const [name, operand] of instruction.named) named[name] = resolve(operand, values, size);
+  s.tape.instruction = index;
   const result = call(s, instruction.op, args, named);
   const list = Array.isArray(result) ? result : [result];
   list.forEach((t, i) => {
@@ -81,7 +82,8 @@ function runRegion(s: Session, program: Program, values: Values, region: Region,
 
 function recompute(s: Session, program: Program, region: Region, held: (Tensor | null)[], outer: Values, size: Sizes, frame: Frame): void {
   const values: Values = new Array<Tensor | null>(program.slots).fill(null);
-  for (const slot of [...program.parameterSlots, ...program.bufferSlots, ...program.inputSlots]) values[slot] = s.retain(outer[slot] ?? null);
+  for (const slot of [...program.parameterSlots, ...program.bufferSlots, ...program.inputSlots])
+    values[slot] = s.retain(outer[slot] ?? null);
   region.inputs.forEach((slot, i) => {
     const source = held[i];
     if (!source) return;

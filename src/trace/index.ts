@@ -11,8 +11,8 @@ import './ops/factories.js';
 import './ops/attention.js';
 import './ops/loss.js';
 
-export { runBackward, type Leaf } from './autograd.js';
-export { type ElementType, ELEMENT_BYTES } from './dtype.js';
+export { type Leaf, runBackward } from './autograd.js';
+export { ELEMENT_BYTES, type ElementType } from './dtype.js';
 export { runForward, type Values } from './forward.js';
 export { type Program, programOf } from './program.js';
 export { clearCastCache, knownOperators } from './registry.js';

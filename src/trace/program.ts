@@ -65,7 +65,8 @@ function prepare(graph: ModelGraph): Program {
   };
   const known = (name: string, where: string): number => {
     const found = slots.get(name);
-    if (found === undefined) throw new UsageError('BAD_GRAPH', `${graph.name}: ${where} reads %${name}, which nothing before it makes`, 'export the graph again');
+    if (found === undefined)
+      throw new UsageError('BAD_GRAPH', `${graph.name}: ${where} reads %${name}, which nothing before it makes`, 'export the graph again');
     return found;
   };
   const parameterSlots = graph.parameters.map((p) => slotOf(p.name));
@@ -102,7 +103,17 @@ function prepare(graph: ModelGraph): Program {
   const outputSlots = graph.outputs.map((name) => known(name.replace(/^%/, ''), 'outputs'));
   const permanent = new Set([...parameterSlots, ...bufferSlots, ...inputSlots, lossSlot, ...outputSlots]);
   markDeaths(instructions, permanent);
-  return { graph, slots: slots.size, parameterSlots, bufferSlots, inputSlots, instructions, lossSlot, outputSlots, regions: findRegions(graph, instructions, permanent) };
+  return {
+    graph,
+    slots: slots.size,
+    parameterSlots,
+    bufferSlots,
+    inputSlots,
+    instructions,
+    lossSlot,
+    outputSlots,
+    regions: findRegions(graph, instructions, permanent),
+  };
 }
 
 /** Index of the last instruction inside each module call, by its path. */
@@ -148,7 +159,9 @@ function findRegions(graph: ModelGraph, instructions: Instruction[], permanent: 
     let end = start;
     while (end + 1 < instructions.length && inside(instructions[end + 1] as Instruction)) end++;
     const made = new Set(instructions.slice(start, end + 1).flatMap((i) => i.outputs));
-    const inputs = [...new Set(instructions.slice(start, end + 1).flatMap((i) => i.reads))].filter((slot) => !made.has(slot) && !permanent.has(slot));
+    const inputs = [...new Set(instructions.slice(start, end + 1).flatMap((i) => i.reads))].filter(
+      (slot) => !made.has(slot) && !permanent.has(slot),
+    );
     return [{ module, start, end, inputs }];
   });
 }

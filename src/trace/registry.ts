@@ -35,7 +35,8 @@ export function knownOperators(): string[] {
 /** Calls an operator as a program does: autocast first, then the rule, then its temporaries go. */
 export function call(s: Session, op: string, args: Value[], named: Named = {}): Result {
   const rule = ruleOf(op);
-  if (!rule) throw new UsageError('UNKNOWN_OPERATOR', `operator ${op} has no memory rule`, 'run batchfit probe to measure this model instead');
+  if (!rule)
+    throw new UsageError('UNKNOWN_OPERATOR', `operator ${op} has no memory rule`, 'run batchfit probe to measure this model instead');
   return s.scope(() => {
     const type = s.autocastType;
     if (!type) return rule(s, args, named);

@@ -3,8 +3,8 @@
  * whether autocast is on, and frees temporaries when the operator that made them returns, as C++ locals would be.
  */
 import type { Attention } from '../setup.js';
-import { addEdge, GradientFunction, type Backward } from './autograd.js';
-import { type ElementType, ELEMENT_BYTES, isFloating } from './dtype.js';
+import { addEdge, type Backward, GradientFunction } from './autograd.js';
+import { ELEMENT_BYTES, type ElementType, isFloating } from './dtype.js';
 import { type Category, Tape } from './tape.js';
 import { contiguousStrides, likeStrides, product, Storage, Tensor } from './tensor.js';
 
@@ -200,7 +200,11 @@ export class Session {
   }
 
   /** Hands what a recomputed operator saves to the function that waits for it; stops after the last one. */
-  private continueRecomputation(state: NonNullable<Session['recomputing']>, saved: readonly (Tensor | null)[], outputs: readonly (Tensor | null)[]): void {
+  private continueRecomputation(
+    state: NonNullable<Session['recomputing']>,
+    saved: readonly (Tensor | null)[],
+    outputs: readonly (Tensor | null)[],
+  ): void {
     const waiting = state.frame.functions[state.next++];
     for (const t of saved) {
       if (!t) continue;
@@ -276,4 +280,3 @@ export class Session {
     }
   }
 }
-

@@ -9,6 +9,10 @@ export class Tape {
   readonly events: number[] = [];
   readonly bytes: number[] = [];
   readonly category: Category[] = [];
+  /** The instruction that made each storage, -1 for weights and inputs. */
+  readonly maker: number[] = [];
+  /** The instruction that runs now. */
+  instruction = -1;
   /** How often each kernel family ran ("flash attention"), for reasons and tests. */
   readonly kernels = new Map<string, number>();
 
@@ -16,6 +20,7 @@ export class Tape {
     const id = this.bytes.length;
     this.bytes.push(bytes);
     this.category.push(category);
+    this.maker.push(this.instruction);
     this.events.push(id);
     return id;
   }

@@ -2,8 +2,9 @@
  * Tensors without values: a storage with a byte count and a reference count, and views of it with shape and strides.
  * What PyTorch's caching allocator would see follows from when a storage is born and when its last reference goes.
  */
-import { ELEMENT_BYTES, type ElementType } from './dtype.js';
+
 import type { GradientFunction } from './autograd.js';
+import { ELEMENT_BYTES, type ElementType } from './dtype.js';
 
 export class Storage {
   /** Tensors (views) that refer to this storage. */
@@ -109,7 +110,7 @@ export function suggestsChannelsLast(t: Tensor): boolean {
     const stride = t.strides[dimension] as number;
     if (size === 0 || stride < smallest) return false;
     if (dimension === 0 && smallest === t.strides[1]) return false;
-    smallest = stride * (size > 1 ? size : 1);
+    smallest = stride * Math.max(size, 1);
   }
   return true;
 }

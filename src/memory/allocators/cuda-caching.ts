@@ -121,7 +121,9 @@ export class CachingAllocator {
   }
 
   private newSegment(size: number, small: boolean): Block {
-    const bytes = this.expandable ? Math.ceil(size / (small ? SMALL_SEGMENT : LARGE_SEGMENT)) * (small ? SMALL_SEGMENT : LARGE_SEGMENT) : segmentSize(size);
+    const bytes = this.expandable
+      ? Math.ceil(size / (small ? SMALL_SEGMENT : LARGE_SEGMENT)) * (small ? SMALL_SEGMENT : LARGE_SEGMENT)
+      : segmentSize(size);
     if (this.reserved + bytes > this.capacity) {
       this.retries++;
       this.reserved -= this.small.drain() + this.large.drain();

@@ -99,7 +99,7 @@ const attentionRule: Rule = (s, args, named) => {
   const dropout = number(args[4], 0);
   const causal = flag(args[5]);
   const kernel = chooseKernel(s, q, k, v, mask);
-  if (flag(named['enable_gqa']) && kernel === 'math') {
+  if (flag(named.enable_gqa) && kernel === 'math') {
     const times = q.size(-3) / k.size(-3);
     k = callOne(s, 'repeat_interleave', [k, times, -3]);
     v = callOne(s, 'repeat_interleave', [v, times, -3]);
@@ -111,4 +111,3 @@ const attentionRule: Rule = (s, args, named) => {
 };
 
 define({ scaled_dot_product_attention: attentionRule });
-

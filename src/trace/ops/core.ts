@@ -1,7 +1,17 @@
 /** The few primitives that every other operator and the autograd engine are made of. */
 import { type ElementType, promote } from '../dtype.js';
 import type { Session } from '../session.js';
-import { broadcastShapes, contiguousStrides, isContiguous, isDense, likeStrides, product, sameShape, Tensor, viewStrides } from '../tensor.js';
+import {
+  broadcastShapes,
+  contiguousStrides,
+  isContiguous,
+  isDense,
+  likeStrides,
+  product,
+  sameShape,
+  type Tensor,
+  viewStrides,
+} from '../tensor.js';
 
 /** A memory format as ATen names it. */
 export type MemoryFormat = 'contiguous_format' | 'channels_last' | 'channels_last_3d' | 'preserve_format';
@@ -95,7 +105,14 @@ export function castTo(s: Session, t: Tensor, type: ElementType): Tensor {
 }
 
 /** A view operator: `backward` maps the gradient of the view to that of the base. */
-export function viewOf(s: Session, t: Tensor, shape: readonly number[], strides: readonly number[], name: string, backward: (grad: Tensor) => Tensor): Tensor {
+export function viewOf(
+  s: Session,
+  t: Tensor,
+  shape: readonly number[],
+  strides: readonly number[],
+  name: string,
+  backward: (grad: Tensor) => Tensor,
+): Tensor {
   const view = s.alias(t, shape, strides);
   s.record(name, [t], [view], [], ([grad]) => [grad ? backward(grad) : null]);
   return view;
@@ -175,5 +192,3 @@ export function sumTo(s: Session, t: Tensor, shape: readonly number[]): Tensor {
 export function like(s: Session, t: Tensor, ...others: Tensor[]): Tensor {
   return elementwise(s, [t, ...others]);
 }
-
-

@@ -67,7 +67,8 @@ function unaryRule(name: string, rule: Unary, inPlace: boolean): Rule {
     let kept: Tensor | null = null;
     if (inPlace && recorded && rule.saves === 'input' && !rule.inPlaceSaves) kept = s.withoutGradients(() => clone(s, x));
     const result = inPlace ? x : elementwise(s, [x], isFloating(x.type) || name === 'neg' || name === 'abs' ? x.type : 'float32');
-    const saved = rule.saves === 'nothing' ? null : rule.saves === 'result' || rule.inPlaceSaves === 'result' && inPlace ? result : (kept ?? x);
+    const saved =
+      rule.saves === 'nothing' ? null : rule.saves === 'result' || (rule.inPlaceSaves === 'result' && inPlace) ? result : (kept ?? x);
     const backward = rule.backward ?? fused;
     s.record(name, [x], [result], [saved], ([grad]) => [grad ? backward(s, grad, saved ?? grad) : null]);
     return result;
@@ -102,11 +103,11 @@ const asTensor = (o: Operand): Tensor | null => (o instanceof Tensor ? o : null)
 function addRule(sign: 1 | -1, inPlace: boolean, reversed = false): Rule {
   return (s, args, named) => {
     const [a, b] = reversed ? [operand(args[1]), operand(args[0])] : [operand(args[0]), operand(args[1])];
-    const alpha = number(named['alpha'] ?? args[2] ?? null, 1);
+    const alpha = number(named.alpha ?? args[2] ?? null, 1);
     const out = destination(s, a, b, inPlace);
     s.record('add', [asTensor(a), asTensor(b)], [out], [], ([grad], needs) => {
       if (!grad) return [null, null];
-      return [grad, needs[1] && (sign * alpha !== 1) ? elementwise(s, [grad]) : grad];
+      return [grad, needs[1] && sign * alpha !== 1 ? elementwise(s, [grad]) : grad];
     });
     return out;
   };
@@ -135,7 +136,7 @@ function divRule(inPlace: boolean): Rule {
     const b = operand(args[1]);
     const x = asTensor(a);
     const y = asTensor(b);
-    const rounded = typeof named['rounding_mode'] === 'string' || typeof args[2] === 'string';
+    const rounded = typeof named.rounding_mode === 'string' || typeof args[2] === 'string';
     const type = typeWith([a, b]);
     const out = destination(s, a, b, inPlace, rounded || isFloating(type) ? type : 'float32');
     if (rounded) return out;
@@ -215,7 +216,11 @@ const addcmulRule: Rule = (s, args) => {
   const out = elementwise(s, [base, a, b]);
   s.record('addcmul', [base, a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null, null];
-    return [grad, needs[1] ? elementwise(s, [grad, elementwise(s, [b])]) : null, needs[2] ? elementwise(s, [grad, elementwise(s, [a])]) : null];
+    return [
+      grad,
+      needs[1] ? elementwise(s, [grad, elementwise(s, [b])]) : null,
+      needs[2] ? elementwise(s, [grad, elementwise(s, [a])]) : null,
+    ];
   });
   return out;
 };
@@ -226,7 +231,11 @@ const lerpRule: Rule = (s, args) => {
   const out = elementwise(s, [a, b]);
   s.record('lerp', [a, b, weight], [out], [weight, ...(weight?.requiresGrad ? [a, b] : [])], ([grad], needs) => {
     if (!grad) return [null, null, null];
-    return [needs[0] ? times(s, grad, w) : null, needs[1] ? times(s, grad, w) : null, needs[2] ? elementwise(s, [grad, elementwise(s, [a, b])]) : null];
+    return [
+      needs[0] ? times(s, grad, w) : null,
+      needs[1] ? times(s, grad, w) : null,
+      needs[2] ? elementwise(s, [grad, elementwise(s, [a, b])]) : null,
+    ];
   });
   return out;
 };
@@ -258,7 +267,10 @@ const gluRule: Rule = (s, args) => {
   const x = tensor(args[0]);
   const at = number(args[1], -1);
   const d = at < 0 ? at + x.shape.length : at;
-  const out = s.empty(x.shape.map((size, i) => (i === d ? size / 2 : size)), x.type);
+  const out = s.empty(
+    x.shape.map((size, i) => (i === d ? size / 2 : size)),
+    x.type,
+  );
   s.record('glu', [x], [out], [x], ([grad]) => [grad ? s.emptyLike(x) : null]);
   return out;
 };
@@ -290,10 +302,25 @@ const logSigmoidRule: Rule = (s, args) => {
 const noGradient: Rule = (s, args) => elementwise(s, [tensor(args[0])]);
 const sameInPlace: Rule = (_, args) => tensor(args[0]);
 
-for (const [name, rule] of Object.entries(UNARY)) define({ [name]: unaryRule(name, rule, false), [`${name}_`]: unaryRule(name, rule, true) });
-for (const name of ['eq', 'ne', 'lt', 'le', 'gt', 'ge', 'logical_and', 'logical_or', 'logical_xor', 'isnan', 'isinf']) define({ [name]: compareRule });
-for (const name of ['remainder', 'fmod', 'bitwise_and', 'bitwise_or', 'bitwise_xor', '__and__', '__or__', 'floor_divide', '__lshift__', '__rshift__']) define({ [name]: integerRule });
-for (const name of ['floor', 'ceil', 'round', 'trunc', 'sign', 'sgn', 'bitwise_not']) define({ [name]: noGradient, [`${name}_`]: sameInPlace });
+for (const [name, rule] of Object.entries(UNARY))
+  define({ [name]: unaryRule(name, rule, false), [`${name}_`]: unaryRule(name, rule, true) });
+for (const name of ['eq', 'ne', 'lt', 'le', 'gt', 'ge', 'logical_and', 'logical_or', 'logical_xor', 'isnan', 'isinf'])
+  define({ [name]: compareRule });
+for (const name of [
+  'remainder',
+  'fmod',
+  'bitwise_and',
+  'bitwise_or',
+  'bitwise_xor',
+  '__and__',
+  '__or__',
+  'floor_divide',
+  '__lshift__',
+  '__rshift__',
+])
+  define({ [name]: integerRule });
+for (const name of ['floor', 'ceil', 'round', 'trunc', 'sign', 'sgn', 'bitwise_not'])
+  define({ [name]: noGradient, [`${name}_`]: sameInPlace });
 define({
   logical_not: (s, args) => elementwise(s, [tensor(args[0])], 'bool'),
   add: addRule(1, false),
@@ -332,4 +359,3 @@ define({
     return out;
   },
 });
-

@@ -1,13 +1,13 @@
 /** Operators that make tensors from nothing, fill them, or draw random numbers. */
-import { type ElementType } from '../dtype.js';
+import type { ElementType } from '../dtype.js';
 import { define, type Named, type Rule, type Value } from '../registry.js';
 import type { Session } from '../session.js';
-import { likeStrides, Tensor } from '../tensor.js';
+import { likeStrides, type Tensor } from '../tensor.js';
 import { elementType, number, numbers, tensor } from './arguments.js';
 import { elementwise } from './core.js';
 
 function typed(s: Session, named: Named, fallback: ElementType): ElementType {
-  return elementType(s, named['dtype']) ?? fallback;
+  return elementType(s, named.dtype) ?? fallback;
 }
 
 const filled =
@@ -35,7 +35,8 @@ const fullRule: Rule = (s, args, named) => {
   return s.empty(numbers(args[0]), typed(s, named, typeof value === 'boolean' ? 'bool' : Number.isInteger(value) ? 'int64' : 'float32'));
 };
 
-const scalarRule: Rule = (s, args, named) => s.host([], typed(s, named, typeof args[0] === 'number' && Number.isInteger(args[0]) ? 'int64' : 'float32'));
+const scalarRule: Rule = (s, args, named) =>
+  s.host([], typed(s, named, typeof args[0] === 'number' && Number.isInteger(args[0]) ? 'int64' : 'float32'));
 
 /** Overwrites a tensor that has no history worth keeping. */
 const overwrite: Rule = (_, args) => tensor(args[0]);

@@ -1,10 +1,10 @@
 /** Joining, picking and moving elements: cat, stack, index, gather, embedding, pad, roll, flip, repeat. */
-import { resultType } from './core.js';
+
 import { define, type Rule } from '../registry.js';
 import type { Session } from '../session.js';
 import { broadcastShapes, channelsLastStrides, contiguousStrides, product, suggestsChannelsLast, Tensor } from '../tensor.js';
 import { dimension, number, numbers, tensor, tensors } from './arguments.js';
-import { clone, contiguous, elementwise, expand, permute, reshape, sumTo } from './core.js';
+import { clone, contiguous, elementwise, expand, permute, reshape, resultType, sumTo } from './core.js';
 import { select, slice } from './views.js';
 
 /** cat: backward hands out slices of the gradient, all views of it. */
@@ -68,7 +68,10 @@ const indexPut: (inPlace: boolean) => Rule = (inPlace) => (s, args) => {
   const values = tensor(args[2]);
   const indices = (Array.isArray(args[1]) ? args[1] : []).filter((v): v is Tensor => v instanceof Tensor);
   const out = inPlace ? x : clone(s, x);
-  s.record('index_put', [x, values], [out], indices, ([grad], needs) => [grad && needs[0] ? elementwise(s, [grad]) : null, grad && needs[1] ? s.empty(values.shape, values.type) : null]);
+  s.record('index_put', [x, values], [out], indices, ([grad], needs) => [
+    grad && needs[0] ? elementwise(s, [grad]) : null,
+    grad && needs[1] ? s.empty(values.shape, values.type) : null,
+  ]);
   return out;
 };
 
@@ -84,7 +87,10 @@ const indexSelectRule: Rule = (s, args) => {
   const x = tensor(args[0]);
   const d = dimension(args[1], x.shape.length);
   const index = tensor(args[2]);
-  const out = s.empty(x.shape.map((n, i) => (i === d ? index.elements : n)), x.type);
+  const out = s.empty(
+    x.shape.map((n, i) => (i === d ? index.elements : n)),
+    x.type,
+  );
   s.record('index_select', [x], [out], [index], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
   return out;
 };
@@ -110,7 +116,10 @@ function indexAddRule(inPlace: boolean): Rule {
     const index = tensor(args[2]);
     const source = tensor(args[3]);
     const out = inPlace ? x : clone(s, x);
-    s.record('index_add', [x, source], [out], [index], ([grad], needs) => [grad ?? null, grad && needs[1] ? s.empty(source.shape, grad.type) : null]);
+    s.record('index_add', [x, source], [out], [index], ([grad], needs) => [
+      grad ?? null,
+      grad && needs[1] ? s.empty(source.shape, grad.type) : null,
+    ]);
     return out;
   };
 }
@@ -130,7 +139,15 @@ export function constantPad(s: Session, x: Tensor, pads: readonly number[]): Ten
   const padsOf = (i: number): [number, number] => [pads[2 * (rank - 1 - i)] ?? 0, pads[2 * (rank - 1 - i) + 1] ?? 0];
   const shape = x.shape.map((n, i) => n + padsOf(i)[0] + padsOf(i)[1]);
   const out = s.empty(shape, x.type, suggestsChannelsLast(x) ? channelsLastStrides(shape) : contiguousStrides(shape));
-  s.record('constant_pad_nd', [x], [out], [], ([grad]) => [grad ? constantPad(s, grad, pads.map((p) => -p)) : null]);
+  s.record('constant_pad_nd', [x], [out], [], ([grad]) => [
+    grad
+      ? constantPad(
+          s,
+          grad,
+          pads.map((p) => -p),
+        )
+      : null,
+  ]);
   return out;
 }
 
@@ -143,7 +160,10 @@ const padRule: Rule = (s, args) => {
 
 function reflectionPad(s: Session, x: Tensor, pads: readonly number[]): Tensor {
   const rank = x.shape.length;
-  const out = s.empty(x.shape.map((n, i) => n + (pads[2 * (rank - 1 - i)] ?? 0) + (pads[2 * (rank - 1 - i) + 1] ?? 0)), x.type);
+  const out = s.empty(
+    x.shape.map((n, i) => n + (pads[2 * (rank - 1 - i)] ?? 0) + (pads[2 * (rank - 1 - i) + 1] ?? 0)),
+    x.type,
+  );
   s.record('reflection_pad', [x], [out], [x], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
   return out;
 }
@@ -173,7 +193,10 @@ const repeatRule: Rule = (s, args) => {
   const repeats = numbers(args[1]);
   const lead = repeats.length - x.shape.length;
   const padded = [...new Array<number>(lead).fill(1), ...x.shape];
-  const out = s.empty(padded.map((n, i) => n * (repeats[i] as number)), x.type);
+  const out = s.empty(
+    padded.map((n, i) => n * (repeats[i] as number)),
+    x.type,
+  );
   s.record('repeat', [x], [out], [], ([grad]) => {
     if (!grad) return [null];
     const split: number[] = [];
@@ -200,7 +223,11 @@ const repeatInterleaveRule: Rule = (s, args) => {
   const inserted = [...x.shape.slice(0, d + 1), 1, ...x.shape.slice(d + 1)];
   const wide = inserted.map((n, i) => (i === d + 1 ? times : n));
   const copied = clone(s, expand(s, reshape(s, x, inserted), wide), contiguousStrides(wide));
-  return reshape(s, copied, x.shape.map((n, i) => (i === d ? n * times : n)));
+  return reshape(
+    s,
+    copied,
+    x.shape.map((n, i) => (i === d ? n * times : n)),
+  );
 };
 
 const channelShuffleRule: Rule = (s, args) => {

@@ -1,8 +1,9 @@
 /** Losses: cross entropy keeps its log-softmax, the targets and a total weight. */
+
+import { isFloating } from '../dtype.js';
 import { callOne, define, type Rule } from '../registry.js';
 import { number, tensor } from './arguments.js';
 import { elementwise } from './core.js';
-import { isFloating } from '../dtype.js';
 
 const REDUCE_NONE = 0;
 

@@ -23,7 +23,10 @@ export function mm(s: Session, a: Tensor, b: Tensor): Tensor {
   s.tape.countKernel('matrix product');
   s.record('mm', [a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null];
-    return [needs[0] ? firstGradient(s, grad, b, a.shape, a.strides) : null, needs[1] ? secondGradient(s, grad, a, b.shape, b.strides) : null];
+    return [
+      needs[0] ? firstGradient(s, grad, b, a.shape, a.strides) : null,
+      needs[1] ? secondGradient(s, grad, a, b.shape, b.strides) : null,
+    ];
   });
   return out;
 }
@@ -77,7 +80,8 @@ function shouldFold(a: Tensor, b: Tensor): boolean {
   if (a.shape.length === 2) return false;
   if (large.elements === 0) return true;
   // Foldable without a copy: the leading dimensions collapse.
-  for (let i = 0; i < large.shape.length - 2; i++) if (large.strides[i] !== (large.strides[i + 1] as number) * (large.shape[i + 1] as number)) return false;
+  for (let i = 0; i < large.shape.length - 2; i++)
+    if (large.strides[i] !== (large.strides[i + 1] as number) * (large.shape[i + 1] as number)) return false;
   return true;
 }
 
@@ -132,7 +136,8 @@ export function linear(s: Session, input: Tensor, weight: Tensor, bias: Tensor |
 function einsum(s: Session, equation: string, operands: Tensor[]): Tensor {
   const [left, right] = equation.replace(/\s/g, '').split('->') as [string, string | undefined];
   const labels = left.split(',').map((l) => [...l]);
-  const target = right === undefined ? [...new Set(labels.flat())].filter((l) => labels.flat().filter((x) => x === l).length === 1).sort() : [...right];
+  const target =
+    right === undefined ? [...new Set(labels.flat())].filter((l) => labels.flat().filter((x) => x === l).length === 1).sort() : [...right];
   let current = operands[0] as Tensor;
   let currentLabels = labels[0] as string[];
   for (let i = 1; i < operands.length; i++) {
@@ -143,7 +148,11 @@ function einsum(s: Session, equation: string, operands: Tensor[]): Tensor {
     const summed = currentLabels.filter((l) => !target.includes(l));
     if (summed.length > 0) {
       const kept = currentLabels.map((l, i) => (summed.includes(l) ? 1 : (current.shape[i] as number)));
-      current = squeeze(s, sumTo(s, current, kept), currentLabels.flatMap((l, i) => (summed.includes(l) ? [i] : [])));
+      current = squeeze(
+        s,
+        sumTo(s, current, kept),
+        currentLabels.flatMap((l, i) => (summed.includes(l) ? [i] : [])),
+      );
       currentLabels = currentLabels.filter((l) => target.includes(l));
     }
   }
@@ -153,8 +162,8 @@ function einsum(s: Session, equation: string, operands: Tensor[]): Tensor {
 
 function contractPair(s: Session, a: Tensor, la: string[], b: Tensor, lb: string[], later: Set<string>): [Tensor, string[]] {
   const size = new Map<string, number>();
-  la.forEach((l, i) => size.set(l, a.shape[i] as number));
-  lb.forEach((l, i) => size.set(l, Math.max(size.get(l) ?? 1, b.shape[i] as number)));
+  for (const [i, l] of la.entries()) size.set(l, a.shape[i] as number);
+  for (const [i, l] of lb.entries()) size.set(l, Math.max(size.get(l) ?? 1, b.shape[i] as number));
   const shared = la.filter((l) => lb.includes(l));
   const batch = shared.filter((l) => later.has(l));
   const summed = shared.filter((l) => !later.has(l));
@@ -165,7 +174,14 @@ function contractPair(s: Session, a: Tensor, la: string[], b: Tensor, lb: string
   const left = reshape(s, permute(s, a, at(la, [...batch, ...onlyA, ...summed])), [count(batch), count(onlyA), count(summed)]);
   const right = reshape(s, permute(s, b, at(lb, [...batch, ...summed, ...onlyB])), [count(batch), count(summed), count(onlyB)]);
   const labels = [...batch, ...onlyA, ...onlyB];
-  return [reshape(s, bmm(s, left, right), labels.map((l) => size.get(l) as number)), labels];
+  return [
+    reshape(
+      s,
+      bmm(s, left, right),
+      labels.map((l) => size.get(l) as number),
+    ),
+    labels,
+  ];
 }
 
 const linearRule: Rule = (s, args) => linear(s, tensor(args[0]), tensor(args[1]), optionalTensor(args[2]));
@@ -175,9 +191,8 @@ define({
   mm: (s, args) => mm(s, tensor(args[0]), tensor(args[1])),
   bmm: (s, args) => bmm(s, tensor(args[0]), tensor(args[1])),
   addmm: (s, args) => addmm(s, tensor(args[0]), tensor(args[1]), tensor(args[2])),
-  baddbmm: (s, args, kw) => baddbmm(s, tensor(args[0]), tensor(args[1]), tensor(args[2]), named(kw['alpha'], 1), named(kw['beta'], 1)),
+  baddbmm: (s, args, kw) => baddbmm(s, tensor(args[0]), tensor(args[1]), tensor(args[2]), named(kw.alpha, 1), named(kw.beta, 1)),
   matmul: (s, args) => matmul(s, tensor(args[0]), tensor(args[1])),
   linear: linearRule,
   einsum: (s, args) => einsum(s, String(args[0]), tensors(args[1])),
 });
-

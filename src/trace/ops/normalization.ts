@@ -1,5 +1,5 @@
 /** Normalizations: each keeps its input and two float32 vectors of statistics. */
-import { type ElementType } from '../dtype.js';
+import type { ElementType } from '../dtype.js';
 import { callOne, define, type Rule } from '../registry.js';
 import type { Session } from '../session.js';
 import { channelsLastStrides, contiguousStrides, suggestsChannelsLast, type Tensor } from '../tensor.js';
@@ -27,7 +27,15 @@ function usesCudnn(s: Session, x: Tensor, weight: Tensor | null, bias: Tensor | 
   );
 }
 
-function batchNorm(s: Session, x: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVariance: Tensor | null, training: boolean): Tensor {
+function batchNorm(
+  s: Session,
+  x: Tensor,
+  weight: Tensor | null,
+  bias: Tensor | null,
+  runningMean: Tensor | null,
+  runningVariance: Tensor | null,
+  training: boolean,
+): Tensor {
   const channels = x.size(1);
   const type = statisticsType(x.type);
   const cudnn = training && usesCudnn(s, x, weight, bias);
@@ -51,7 +59,15 @@ function batchNorm(s: Session, x: Tensor, weight: Tensor | null, bias: Tensor | 
 }
 
 const batchNormRule: Rule = (s, args) =>
-  batchNorm(s, tensor(args[0]), optionalTensor(args[1]), optionalTensor(args[2]), optionalTensor(args[3]), optionalTensor(args[4]), flag(args[5], true));
+  batchNorm(
+    s,
+    tensor(args[0]),
+    optionalTensor(args[1]),
+    optionalTensor(args[2]),
+    optionalTensor(args[3]),
+    optionalTensor(args[4]),
+    flag(args[5], true),
+  );
 
 export function layerNorm(s: Session, x: Tensor, normalized: readonly number[], weight: Tensor | null, bias: Tensor | null): Tensor {
   const type = statisticsType(x.type);
@@ -106,7 +122,10 @@ const rmsNormRule: Rule = (s, args) => {
   const normalized = numbers(args[1]);
   const weight = optionalTensor(args[2]);
   const out = s.empty(x.shape, x.type);
-  const inverse = s.empty(x.shape.map((n, i) => (i < x.shape.length - normalized.length ? n : 1)), statisticsType(x.type));
+  const inverse = s.empty(
+    x.shape.map((n, i) => (i < x.shape.length - normalized.length ? n : 1)),
+    statisticsType(x.type),
+  );
   s.record('_fused_rms_norm', [x, weight], [out], [x, weight, inverse], ([grad], needs) => {
     if (!grad) return [null, null];
     return [s.empty(x.shape, x.type), needs[1] && weight ? s.empty(weight.shape, weight.type) : null];
@@ -126,9 +145,10 @@ const instanceNormRule: Rule = (s, args) => {
 
 /** F.normalize and cosine similarity are written out by their callers; vector norms keep input and result. */
 const vectorNormRule: Rule = (s, args, named) => {
-  const x = named['dtype'] === 'float32' ? castTo(s, tensor(args[0]), 'float32') : tensor(args[0]);
+  const x = named.dtype === 'float32' ? castTo(s, tensor(args[0]), 'float32') : tensor(args[0]);
   const order = number(args[1], 2);
-  const dims = args[2] === null || args[2] === undefined ? x.shape.map((_, i) => i) : numbers(args[2]).map((d) => (d < 0 ? d + x.shape.length : d));
+  const dims =
+    args[2] === null || args[2] === undefined ? x.shape.map((_, i) => i) : numbers(args[2]).map((d) => (d < 0 ? d + x.shape.length : d));
   const keep = flag(args[3]);
   const shape = keep ? x.shape.map((n, i) => (dims.includes(i) ? 1 : n)) : x.shape.filter((_, i) => !dims.includes(i));
   const out = s.empty(shape, x.type);

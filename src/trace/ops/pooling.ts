@@ -1,10 +1,9 @@
 /** Pooling and resampling: the input is kept for its size, max-pooling keeps int64 indices as well. */
-import { define, type Rule } from '../registry.js';
+import { callOne, define, type Rule } from '../registry.js';
 import type { Session } from '../session.js';
 import { channelsLastStrides, contiguousStrides, suggestsChannelsLast, type Tensor } from '../tensor.js';
 import { flag, number, numbers, pair, tensor } from './arguments.js';
 import { clone, elementwise, permute, reshape } from './core.js';
-import { callOne } from '../registry.js';
 import { squeeze, unsqueeze } from './views.js';
 
 function sized(s: Session, like: Tensor, shape: readonly number[], type = like.type): Tensor {
@@ -17,13 +16,24 @@ function pooled(size: number, kernel: number, stride: number, padding: number, d
   return ceil && (out - 1) * stride >= size + padding ? out - 1 : out;
 }
 
-function poolShape(x: Tensor, kernel: [number, number], stride: [number, number], padding: [number, number], dilation: [number, number], ceil: boolean): number[] {
+function poolShape(
+  x: Tensor,
+  kernel: [number, number],
+  stride: [number, number],
+  padding: [number, number],
+  dilation: [number, number],
+  ceil: boolean,
+): number[] {
   const [h, w] = [x.size(-2), x.size(-1)];
-  return [...x.shape.slice(0, -2), pooled(h, kernel[0], stride[0], padding[0], dilation[0], ceil), pooled(w, kernel[1], stride[1], padding[1], dilation[1], ceil)];
+  return [
+    ...x.shape.slice(0, -2),
+    pooled(h, kernel[0], stride[0], padding[0], dilation[0], ceil),
+    pooled(w, kernel[1], stride[1], padding[1], dilation[1], ceil),
+  ];
 }
 
 function strideOf(value: Parameters<typeof pair>[0], kernel: [number, number]): [number, number] {
-  return Array.isArray(value) && value.length === 0 || value === null || value === undefined ? kernel : pair(value, 1);
+  return (Array.isArray(value) && value.length === 0) || value === null || value === undefined ? kernel : pair(value, 1);
 }
 
 const maxPool2d: Rule = (s, args) => {
@@ -83,8 +93,17 @@ const upsample: Rule = (s, args) => {
   const x = tensor(args[0]);
   const spatial = x.shape.length - 2;
   const bySize = Array.isArray(args[1]) ? numbers(args[1]) : null;
-  const scales = numbers(args.slice(2).reverse().find((v) => Array.isArray(v)) ?? null, []);
-  const shape = [...x.shape.slice(0, 2), ...Array.from({ length: spatial }, (_, i) => bySize?.[i] ?? Math.floor((x.shape[2 + i] as number) * (scales[i] ?? 1)))];
+  const scales = numbers(
+    args
+      .slice(2)
+      .reverse()
+      .find((v) => Array.isArray(v)) ?? null,
+    [],
+  );
+  const shape = [
+    ...x.shape.slice(0, 2),
+    ...Array.from({ length: spatial }, (_, i) => bySize?.[i] ?? Math.floor((x.shape[2 + i] as number) * (scales[i] ?? 1))),
+  ];
   const out = sized(s, x, shape);
   s.record('upsample', [x], [out], [], ([grad]) => [grad ? sized(s, grad, x.shape) : null]);
   return out;
@@ -96,7 +115,9 @@ function shuffle(s: Session, x: Tensor, factor: number, up: boolean): Tensor {
   const split = up ? [n, c / factor ** 2, factor, factor, h, w] : [n, c, h / factor, factor, w / factor, factor];
   const order = up ? [0, 1, 4, 2, 5, 3] : [0, 1, 3, 5, 2, 4];
   const shape = up ? [n, c / factor ** 2, h * factor, w * factor] : [n, c * factor ** 2, h / factor, w / factor];
-  const out = s.withoutGradients(() => reshape(s, clone(s, permute(s, reshape(s, x, split), order), contiguousStrides(order.map((d) => split[d] as number))), shape));
+  const out = s.withoutGradients(() =>
+    reshape(s, clone(s, permute(s, reshape(s, x, split), order), contiguousStrides(order.map((d) => split[d] as number))), shape),
+  );
   s.record('pixel_shuffle', [x], [out], [], ([grad]) => [grad ? shuffle(s, grad, factor, !up) : null]);
   return out;
 }
@@ -124,11 +145,17 @@ const col2im: Rule = (s, args) => {
 const gridSampler: Rule = (s, args) => {
   const [x, grid] = [tensor(args[0]), tensor(args[1])];
   const out = s.empty([x.size(0), x.size(1), grid.size(1), grid.size(2)], x.type);
-  s.record('grid_sampler_2d', [x, grid], [out], [x, grid], ([grad], needs) => [grad && needs[0] ? s.empty(x.shape, x.type) : null, grad ? elementwise(s, [grid]) : null]);
+  s.record('grid_sampler_2d', [x, grid], [out], [x, grid], ([grad], needs) => [
+    grad && needs[0] ? s.empty(x.shape, x.type) : null,
+    grad ? elementwise(s, [grid]) : null,
+  ]);
   return out;
 };
 
-const first = (rule: Rule): Rule => (s, args, named) => (rule(s, args, named) as Tensor[])[0] as Tensor;
+const first =
+  (rule: Rule): Rule =>
+  (s, args, named) =>
+    (rule(s, args, named) as Tensor[])[0] as Tensor;
 
 define({
   max_pool2d: first(maxPool2d),

@@ -29,7 +29,7 @@ function restored(s: Session, grad: Tensor, x: readonly number[], r: Reduced): T
 }
 
 const resultDtype = (s: Session, x: Tensor, named: Named, autocastFloat: boolean): ElementType => {
-  const asked = elementType(s, named['dtype']);
+  const asked = elementType(s, named.dtype);
   if (asked) return asked;
   if (autocastFloat && s.autocastType && isFloating(x.type)) return 'float32';
   return isFloating(x.type) ? x.type : 'int64';
@@ -84,14 +84,17 @@ function varianceRule(pair: boolean): Rule {
   return (s, args, named) => {
     const x = tensor(args[0]);
     const plain = typeof args[1] === 'boolean';
-    const r = plain ? reduced(x, null, false) : reduced(x, args[1], named['keepdim'] ?? args[3]);
+    const r = plain ? reduced(x, null, false) : reduced(x, args[1], named.keepdim ?? args[3]);
     const out = s.empty(r.shape, x.type);
     const mean = pair ? s.empty(r.shape, x.type) : null;
     s.record('var', [x], [out, mean], [x], ([gradOut, gradMean]) => {
       let total: Tensor | null = null;
       if (gradOut) {
         const scaled = s.empty(gradOut.shape, x.type);
-        s.empty(x.shape.map((n, i) => (r.dims.includes(i) ? 1 : n)), x.type);
+        s.empty(
+          x.shape.map((n, i) => (r.dims.includes(i) ? 1 : n)),
+          x.type,
+        );
         const centred = elementwise(s, [x]);
         total = elementwise(s, [restored(s, scaled, x.shape, r), centred]);
       }
@@ -108,7 +111,7 @@ function varianceRule(pair: boolean): Rule {
 function softmaxRule(name: string): Rule {
   return (s, args, named) => {
     const given = tensor(args[0]);
-    const asked = elementType(s, args[2]) ?? elementType(s, named['dtype']) ?? (s.autocastType && isFloating(given.type) ? 'float32' : null);
+    const asked = elementType(s, args[2]) ?? elementType(s, named.dtype) ?? (s.autocastType && isFloating(given.type) ? 'float32' : null);
     // Only float16 is widened inside the kernel; any other type is cast first.
     const inside = asked === 'float32' && given.type === 'float16' && s.options.capability > 0;
     const x = asked && !inside ? castTo(s, given, asked) : given;

@@ -56,7 +56,13 @@ export function squeeze(s: Session, t: Tensor, dimensions: readonly number[]): T
 
 /** Several views of one tensor along a dimension; backward concatenates their gradients, with zeros for missing ones. */
 export function split(s: Session, t: Tensor, d: number, sizes: readonly number[]): Tensor[] {
-  const parts = sizes.map((size) => s.alias(t, t.shape.map((n, i) => (i === d ? size : n)), t.strides));
+  const parts = sizes.map((size) =>
+    s.alias(
+      t,
+      t.shape.map((n, i) => (i === d ? size : n)),
+      t.strides,
+    ),
+  );
   const whole = t.shape;
   const shapes = parts.map((p) => p.shape);
   s.record('split', [t], parts, [], (grads) => {
@@ -146,24 +152,47 @@ function toMemoryFormat(s: Session, t: Tensor, format: unknown): Tensor {
 const toRule: Rule = (s, args, named) => {
   const t = tensor(args[0]);
   const other = args[1];
-  const type = elementType(s, named['dtype']) ?? (other && typeof other === 'object' && 'type' in other ? other.type : null) ?? args.slice(1).map((a) => (isTypeName(a) ? elementType(s, a) : null)).find((a) => a) ?? t.type;
-  return toMemoryFormat(s, castTo(s, t, type), named['memory_format']);
+  const type =
+    elementType(s, named.dtype) ??
+    (other && typeof other === 'object' && 'type' in other ? other.type : null) ??
+    args
+      .slice(1)
+      .map((a) => (isTypeName(a) ? elementType(s, a) : null))
+      .find((a) => a) ??
+    t.type;
+  return toMemoryFormat(s, castTo(s, t, type), named.memory_format);
 };
 
-const TYPE_NAMES = new Set(['model', 'float64', 'float32', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool', 'complex64']);
+const TYPE_NAMES = new Set([
+  'model',
+  'float64',
+  'float32',
+  'float16',
+  'bfloat16',
+  'int64',
+  'int32',
+  'int16',
+  'int8',
+  'uint8',
+  'bool',
+  'complex64',
+]);
 const isTypeName = (value: unknown): value is string => typeof value === 'string' && TYPE_NAMES.has(value);
 
-const cast = (type: 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'bool' | 'float64'): Rule => (s, args) => castTo(s, tensor(args[0]), type);
+const cast =
+  (type: 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'bool' | 'float64'): Rule =>
+  (s, args) =>
+    castTo(s, tensor(args[0]), type);
 
 const copyToRule: Rule = (s, args, named) => {
   const t = tensor(args[0]);
-  const type = elementType(s, named['dtype']) ?? t.type;
+  const type = elementType(s, named.dtype) ?? t.type;
   return type === t.type ? clone(s, t) : castTo(s, t, type);
 };
 
 const cloneRule: Rule = (s, args, named) => {
   const t = tensor(args[0]);
-  const format = named['memory_format'];
+  const format = named.memory_format;
   if (format === 'contiguous_format') return clone(s, t, contiguousStrides(t.shape));
   if (format === 'channels_last') return clone(s, t, channelsLastStrides(t.shape));
   return clone(s, t, likeStrides(t));
@@ -187,7 +216,11 @@ const movedimRule: Rule = (s, args) => {
     order[d] = from[i] as number;
   });
   const rest = t.shape.map((_, i) => i).filter((i) => !from.includes(i));
-  return permute(s, t, order.map((d) => (d >= 0 ? d : (rest.shift() as number))));
+  return permute(
+    s,
+    t,
+    order.map((d) => (d >= 0 ? d : (rest.shift() as number))),
+  );
 };
 
 /** `unfold(dimension, size, step)`: overlapping windows as a view; backward sums them into a new tensor. */
@@ -216,7 +249,12 @@ define({
   swapaxes: (s, args) => transpose(s, tensor(args[0]), number(args[1]), number(args[2])),
   swapdims: (s, args) => transpose(s, tensor(args[0]), number(args[1]), number(args[2])),
   t: (s, args) => (tensor(args[0]).shape.length < 2 ? tensor(args[0]) : transpose(s, tensor(args[0]), 0, 1)),
-  numpy_T: (s, args) => permute(s, tensor(args[0]), tensor(args[0]).shape.map((_, i) => tensor(args[0]).shape.length - 1 - i)),
+  numpy_T: (s, args) =>
+    permute(
+      s,
+      tensor(args[0]),
+      tensor(args[0]).shape.map((_, i) => tensor(args[0]).shape.length - 1 - i),
+    ),
   mT: (s, args) => transpose(s, tensor(args[0]), -2, -1),
   movedim: movedimRule,
   moveaxis: movedimRule,
@@ -225,7 +263,14 @@ define({
   broadcast_to: (s, args) => expand(s, tensor(args[0]), numbers(args[1])),
   slice: (s, args) => {
     const t = tensor(args[0]);
-    return slice(s, t, dimension(args[1], t.shape.length), number(args[2], 0), number(args[3], Number.MAX_SAFE_INTEGER), number(args[4], 1));
+    return slice(
+      s,
+      t,
+      dimension(args[1], t.shape.length),
+      number(args[2], 0),
+      number(args[3], Number.MAX_SAFE_INTEGER),
+      number(args[4], 1),
+    );
   },
   narrow: (s, args) => {
     const t = tensor(args[0]);
@@ -249,7 +294,7 @@ define({
   detach_: (_, args) => tensor(args[0]),
   alias: (s, args) => viewOf(s, tensor(args[0]), tensor(args[0]).shape, tensor(args[0]).strides, 'alias', (grad) => grad),
   lift_fresh_copy: (s, args) => clone(s, tensor(args[0])),
-  contiguous: (s, args, named) => toMemoryFormat(s, tensor(args[0]), named['memory_format'] ?? 'contiguous_format'),
+  contiguous: (s, args, named) => toMemoryFormat(s, tensor(args[0]), named.memory_format ?? 'contiguous_format'),
   clone: cloneRule,
   copy_: copyRule,
   to: toRule,
@@ -265,7 +310,16 @@ define({
   meshgrid: (s, args) => {
     const list = tensors(args[0]);
     const shape = list.map((t) => t.elements);
-    return list.map((t, i) => expand(s, reshape(s, t, shape.map((n, j) => (i === j ? n : 1))), shape));
+    return list.map((t, i) =>
+      expand(
+        s,
+        reshape(
+          s,
+          t,
+          shape.map((n, j) => (i === j ? n : 1)),
+        ),
+        shape,
+      ),
+    );
   },
 });
-
