@@ -1,5 +1,6 @@
 /** Tables for people: cli-table3 without colours, because it ignores NO_COLOR and whether anyone is watching. */
-import Table from 'cli-table3';
+import { createRequire } from 'node:module';
+import type TableConstructor from 'cli-table3';
 
 export interface TableOptions {
   /** One entry a column; a column without one is left-aligned, or right-aligned when all its cells are figures. */
@@ -11,6 +12,8 @@ const FIGURE = /^[-+~≥≤<>]?\s*[0-9]/;
 /** A table as text, without a newline at its end. */
 export function table(head: string[], rows: string[][], options: TableOptions = {}): string {
   const colAligns = head.map((_, column) => options.align?.[column] ?? alignmentOf(rows.map((row) => row[column] ?? '')));
+  // loaded here, because --json can do without
+  const Table: typeof TableConstructor = createRequire(import.meta.url)('cli-table3');
   const sheet = new Table({
     head,
     colAligns,
