@@ -11,6 +11,7 @@ import inspect
 import itertools
 import json
 import os
+import signal
 import sys
 from typing import Any, Iterator
 
@@ -25,6 +26,8 @@ from torch import nn
 from torch.utils._pytree import tree_flatten, tree_leaves
 
 WRAPPER = "model"
+# Free sizes can make an export's conditions explode; it is then tried with fewer of them.
+ATTEMPT_SECONDS = 120
 # torch 2.7 made `export` keep the graph as the program calls it; before, another function does.
 KEEPS_CALLS = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2]) >= (2, 7)
 
@@ -52,7 +55,8 @@ def export(reference: str, options: Options) -> dict[str, Any]:
     for dynamic, marker in itertools.product([a for i, a in enumerate(attempts) if a not in attempts[:i]], (torch.bfloat16, torch.float32)):
         example = _construct(reference, options, marker)
         try:
-            return _export(reference, example, dynamic, marker)
+            with _time_limit(ATTEMPT_SECONDS if dynamic != {"B"} else None):
+                return _export(reference, example, dynamic, marker)
         except Unsupported as reason:
             reasons.append(f"{'/'.join(sorted(dynamic))} free: {reason}")
         except Exception as error:
@@ -100,6 +104,25 @@ def _export(reference: str, example: Example, dynamic: set[str], marker: torch.d
         "outputs": outputs,
         "checkpoints": checkpoints,
     }
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: int | None) -> Iterator[None]:
+    """Ends an attempt that takes too long, where the system has alarms."""
+    if seconds is None or not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise Unsupported(f"took longer than {seconds} s")
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 @contextlib.contextmanager

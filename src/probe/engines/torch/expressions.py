@@ -1,7 +1,6 @@
 """Sizes of an exported graph as text over the symbols B, S, H and W, and what the export assumed about them."""
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from sympy.core.relational import Relational
 
 # Values that a symbol is tried at when the export's assumptions are turned into a range.
 HIGHEST_TRIED = 4096
+NARROWEST = 1.5
 
 
 class NotExpressible(Exception):
@@ -136,20 +136,20 @@ def compile_condition(condition: Any, names: dict[Any, str]) -> tuple[Callable[.
 
 def fit_range(allowed: Callable[[int], bool], example: int) -> dict[str, int] | None:
     """
-    The range `{min, max, multipleOf}` whose members are exactly the values that `allowed` accepts, or None when no such
-    range exists. Bounds beyond what is tried are left out.
+    A range `{min, max, multipleOf}` around the example that `allowed` accepts throughout: the one with the smallest step,
+    or None when there is none. Bounds beyond what is tried are left out.
     """
-    valid = [value for value in range(1, HIGHEST_TRIED + 1) if allowed(value)]
-    if example not in valid:
-        return None
-    step = math.gcd(*valid) if len(valid) > 1 else example
-    if valid != list(range(valid[0], valid[-1] + 1, step)):
-        return None
-    fitted: dict[str, int] = {}
-    if valid[0] > step:
-        fitted["min"] = valid[0]
-    if valid[-1] + step <= HIGHEST_TRIED:
-        fitted["max"] = valid[-1]
-    if step > 1:
-        fitted["multipleOf"] = step
-    return fitted
+    for step in (divisor for divisor in range(1, example // 2 + 1) if example % divisor == 0):
+        low = high = example
+        while low - step > 0 and allowed(low - step):
+            low -= step
+        while high + step <= HIGHEST_TRIED and allowed(high + step):
+            high += step
+        # A window around the example is not a range, as when only 221 to 224 lead down the example's path.
+        if high < NARROWEST * low or not allowed(example):
+            continue
+        fitted = {"min": low} if low > step else {}
+        if high + step <= HIGHEST_TRIED:
+            fitted["max"] = high
+        return fitted | ({"multipleOf": step} if step > 1 else {})
+    return None
