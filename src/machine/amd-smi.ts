@@ -53,28 +53,30 @@ export function parseAmdSmi(identityOutput: string, usageOutput: string): AmdGpu
 /** `rocm-smi --json`: one object a card; key names changed case and wording over the years. */
 export function parseRocmSmi(output: string): AmdGpu[] {
   const root = card.safeParse(parseJson(output)).data ?? {};
-  const driver = word.parse(card.safeParse(root['system']).data?.['Driver version']);
+  const driver = word.parse(card.safeParse(root.system).data?.['Driver version']);
   const keys = Object.keys(root).filter((key) => /^card\d+$/.test(key));
-  return keys.sort((a, b) => Number(a.slice(4)) - Number(b.slice(4))).map((key) => {
-    const entries = Object.entries(card.safeParse(root[key]).data ?? {});
-    const field = (name: string) => word.parse(entries.find(([known]) => known.toLowerCase() === name)?.[1]);
-    const bytes = (name: string) => (/^\d+$/.test(field(name) ?? '') ? Number(field(name)) : null);
-    // Old releases print the vendor's id (0x1002) where the series should be.
-    const names = ['card series', 'device name', 'card model'].map(field).filter((name) => name !== null && !/^0x/i.test(name));
-    return {
-      name: names[0] ?? 'AMD GPU',
-      uuid: uuidOf(field('unique id')),
-      gfx: field('gfx version'),
-      driver,
-      totalBytes: bytes('vram total memory (b)'),
-      usedBytes: bytes('vram total used memory (b)'),
-    };
-  });
+  return keys
+    .sort((a, b) => Number(a.slice(4)) - Number(b.slice(4)))
+    .map((key) => {
+      const entries = Object.entries(card.safeParse(root[key]).data ?? {});
+      const field = (name: string) => word.parse(entries.find(([known]) => known.toLowerCase() === name)?.[1]);
+      const bytes = (name: string) => (/^\d+$/.test(field(name) ?? '') ? Number(field(name)) : null);
+      // Old releases print the vendor's id (0x1002) where the series should be.
+      const names = ['card series', 'device name', 'card model'].map(field).filter((name) => name !== null && !/^0x/i.test(name));
+      return {
+        name: names[0] ?? 'AMD GPU',
+        uuid: uuidOf(field('unique id')),
+        gfx: field('gfx version'),
+        driver,
+        totalBytes: bytes('vram total memory (b)'),
+        usedBytes: bytes('vram total used memory (b)'),
+      };
+    });
 }
 
 function list<T>(output: string, schema: z.ZodType<T>): T[] {
   const root = parseJson(output);
-  const entries = Array.isArray(root) ? root : (card.safeParse(root).data?.['gpu_data'] ?? []);
+  const entries = Array.isArray(root) ? root : (card.safeParse(root).data?.gpu_data ?? []);
   return (Array.isArray(entries) ? entries : []).flatMap((entry) => schema.safeParse(entry).data ?? []);
 }
 

@@ -1,6 +1,6 @@
 /** AMD devices: amd-smi, else rocm-smi, else the kernel's own files; the kernel also knows how much an APU may really use. */
 import type { Warning } from '../errors.js';
-import { readAmdKernel, type KernelGpu } from './amd-kernel.js';
+import { type KernelGpu, readAmdKernel } from './amd-kernel.js';
 import type { AmdGpu } from './amd-smi.js';
 import type { Device, Tool } from './machine.js';
 import type { Reading } from './nvidia.js';
@@ -15,10 +15,14 @@ export async function readAmd(system: System): Promise<Reading> {
   const warnings: Warning[] = [];
   if (tool.status === 'failed' || tool.status === 'timeout') {
     const code = tool.status === 'timeout' ? 'AMD_SMI_TIMEOUT' : 'AMD_SMI_FAILED';
-    warnings.push({ code, message: `${tool.name}: ${tool.reason}`, hint: `run ${tool.name} by hand and cure what it says; sizes were read from sysfs` });
+    warnings.push({
+      code,
+      message: `${tool.name}: ${tool.reason}`,
+      hint: `run ${tool.name} by hand and cure what it says; sizes were read from sysfs`,
+    });
   }
   const devices = answered ? answered.gpus.map((gpu, index) => fromTool(gpu, index, answered.tool.name)) : kernel.map(fromKernel);
-  if (answered && devices.length === kernel.length) devices.forEach((device, index) => addKernelFacts(device, kernel[index]!));
+  if (answered && devices.length === kernel.length) for (const [index, device] of devices.entries()) addKernelFacts(device, kernel[index]!);
   if (!answered && !(await system.listDir('/dev')).includes('kfd')) {
     for (const device of devices) Object.assign(device, { visible: false, note: '/dev/kfd is not here, so ROCm cannot reach it' });
   }
@@ -54,7 +58,10 @@ function describe(name: string, run: Run, found: number): Tool {
   if (run.error === 'missing') return { name, status: 'missing', reason: 'no such program' };
   if (run.error === 'timeout') return { name, status: 'timeout', reason: `it did not answer within ${TOOL_TIMEOUT_MS / 1000} s` };
   if (run.error === 'unstartable') return { name, status: 'failed', reason: 'the system refuses to run it' };
-  const words = `${run.stderr}\n${run.stdout}`.split('\n').map((line) => line.trim()).filter(Boolean);
+  const words = `${run.stderr}\n${run.stdout}`
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
   return { name, status: 'failed', reason: words.slice(0, 2).join('; ').slice(0, 300) || 'it named no device' };
 }
 
@@ -83,7 +90,13 @@ function fromKernel(gpu: KernelGpu, index: number): Device {
     ...blank(index),
     name: gpu.name ?? `AMD ${gpu.gfx}`,
     uuid: gpu.uuid,
-    memory: { totalBytes, freeBytes: usedBytes === null ? null : totalBytes - usedBytes, usedByOthersBytes: usedBytes, source: 'measured', readFrom: 'sysfs' },
+    memory: {
+      totalBytes,
+      freeBytes: usedBytes === null ? null : totalBytes - usedBytes,
+      usedByOthersBytes: usedBytes,
+      source: 'measured',
+      readFrom: 'sysfs',
+    },
     computeCapability: gpu.gfx,
     unified: gpu.unified,
   };
@@ -114,7 +127,7 @@ function addKernelFacts(device: Device, gpu: KernelGpu): void {
 
 /** ROCR_VISIBLE_DEVICES filters first, HIP_VISIBLE_DEVICES (or CUDA_VISIBLE_DEVICES) counts what is left (ROCm docs, "GPU isolation"). */
 function hideInvisible(devices: Device[], env: Record<string, string | undefined>): void {
-  const hip = env['HIP_VISIBLE_DEVICES'] === undefined ? 'CUDA_VISIBLE_DEVICES' : 'HIP_VISIBLE_DEVICES';
+  const hip = env.HIP_VISIBLE_DEVICES === undefined ? 'CUDA_VISIBLE_DEVICES' : 'HIP_VISIBLE_DEVICES';
   for (const name of ['ROCR_VISIBLE_DEVICES', hip]) {
     const value = env[name];
     if (value === undefined) continue;

@@ -66,7 +66,10 @@ export async function cpuQuotas(system: System): Promise<CpuQuota[]> {
         const [quota, period] = ((await system.readFile(`${path}/cpu.max`)) ?? '').trim().split(/\s+/).map(Number);
         return quota! > 0 && period! > 0 ? { version, path: `${path}/cpu.max`, cores: quota! / period! } : null;
       }
-      const [quota, period] = await Promise.all([readNumber(system, `${path}/cpu.cfs_quota_us`), readNumber(system, `${path}/cpu.cfs_period_us`)]);
+      const [quota, period] = await Promise.all([
+        readNumber(system, `${path}/cpu.cfs_quota_us`),
+        readNumber(system, `${path}/cpu.cfs_period_us`),
+      ]);
       return quota !== null && quota > 0 && period ? { version, path: `${path}/cpu.cfs_quota_us`, cores: quota / period } : null;
     }),
   );
@@ -120,7 +123,12 @@ function parseMounts(text: string): Mount[] {
     const [, , , root, point] = left.split(' ');
     const [kind, , options] = right.split(' ');
     if (!root || !point || (kind !== 'cgroup' && kind !== 'cgroup2')) continue;
-    mounts.push({ version: kind === 'cgroup' ? 'cgroup-v1' : 'cgroup-v2', root, point: unescapeOctal(point), controllers: (options ?? '').split(',') });
+    mounts.push({
+      version: kind === 'cgroup' ? 'cgroup-v1' : 'cgroup-v2',
+      root,
+      point: unescapeOctal(point),
+      controllers: (options ?? '').split(','),
+    });
   }
   return mounts.sort((a, b) => a.version.localeCompare(b.version));
 }

@@ -18,7 +18,10 @@ export async function readMemory(system: System): Promise<HostMemory> {
   const totalBytes = meminfo.total ?? totalMemory;
   const freeBytes = meminfo.available ?? (system.platform === 'linux' ? freeMemory : (await system.hardware()).availableMemory);
   const limits = await memoryLimits(system);
-  const tightest = limits.reduce<MemoryLimit | null>((least, limit) => (limit.limitBytes < (least?.limitBytes ?? Infinity) ? limit : least), null);
+  const tightest = limits.reduce<MemoryLimit | null>(
+    (least, limit) => (limit.limitBytes < (least?.limitBytes ?? Infinity) ? limit : least),
+    null,
+  );
   const availableBytes = Math.min(freeBytes, ...limits.map((limit) => limit.availableBytes ?? limit.limitBytes));
   const bound = Math.min(totalBytes, tightest?.limitBytes ?? Infinity);
   if (constrainedMemory !== null && constrainedMemory < bound) {
@@ -35,7 +38,10 @@ async function readCpu(system: System, model: string, physicalCores: number): Pr
   const { logicalCores, availableParallelism } = system.runtime();
   const [status, quotas] = await Promise.all([system.readFile('/proc/self/status'), cpuQuotas(system)]);
   const allowed = countList(/^Cpus_allowed_list:\s*(\S+)/m.exec(status ?? '')?.[1]) ?? availableParallelism;
-  const quota = quotas.reduce<(typeof quotas)[number] | null>((least, next) => (next.cores < (least?.cores ?? Infinity) ? next : least), null);
+  const quota = quotas.reduce<(typeof quotas)[number] | null>(
+    (least, next) => (next.cores < (least?.cores ?? Infinity) ? next : least),
+    null,
+  );
   let usableCores = Math.max(1, logicalCores);
   let coresLimitedBy: CoreLimiter = 'host';
   if (allowed < usableCores) [usableCores, coresLimitedBy] = [allowed, 'affinity'];

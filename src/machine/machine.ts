@@ -112,15 +112,6 @@ export interface Machine {
   warnings: Warning[];
 }
 
-/** A training engine's state on this machine; read by the probe room, shown by `detect`. */
-export interface EngineStatus {
-  name: 'torch' | 'tfjs';
-  status: 'ready' | 'missing' | 'broken';
-  version: string | null;
-  device: string | null;
-  reason: string | null;
-}
-
 export const RATE_DTYPES = ['fp64', 'fp32', 'tf32', 'fp16', 'bf16', 'fp8', 'int8'] as const;
 export type RateDtype = (typeof RATE_DTYPES)[number];
 

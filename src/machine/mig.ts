@@ -21,7 +21,10 @@ interface Slice {
 
 /** The instances of all cards in MIG mode. The cards themselves are marked as not usable: CUDA sees only instances. */
 export async function readMigInstances(system: System, command: string, cards: Device[]): Promise<Device[]> {
-  const [listing, xml] = await Promise.all([system.run(command, ['-L'], TOOL_TIMEOUT_MS), system.run(command, ['-q', '-x'], TOOL_TIMEOUT_MS)]);
+  const [listing, xml] = await Promise.all([
+    system.run(command, ['-L'], TOOL_TIMEOUT_MS),
+    system.run(command, ['-q', '-x'], TOOL_TIMEOUT_MS),
+  ]);
   const instances = parseListing(listing.stdout);
   let slices = parseXml(xml.stdout, cards);
   if (slices.length === 0) slices = parseTable((await system.run(command, [], TOOL_TIMEOUT_MS)).stdout);
@@ -73,20 +76,23 @@ function parseListing(text: string): Instance[] {
 }
 
 function parseXml(text: string, cards: Device[]): Slice[] {
-  return text.split(/<gpu id="/).slice(1).flatMap((gpu) => {
-    const uuid = /<uuid>(GPU-[^<]+)<\/uuid>/.exec(gpu)?.[1];
-    const card = cards.find((known) => known.uuid !== null && known.uuid === uuid)?.id.slice('cuda:'.length);
-    if (card === undefined) return [];
-    return [...gpu.matchAll(/<mig_device>([\s\S]*?)<\/mig_device>/g)].flatMap(([, body]) => {
-      // Drivers from 590 on call the section shared, because compute instances of one GPU instance share its memory.
-      const memory = /<(?:shared_)?fb_memory_usage>([\s\S]*?)<\/(?:shared_)?fb_memory_usage>/.exec(body!)?.[1] ?? '';
-      const figures = [
-        ...['index', 'gpu_instance_id', 'compute_instance_id', 'multiprocessor_count'].map((tag) => figure(body!, tag)),
-        ...['used', 'total', 'free'].map((tag) => figure(memory, tag)),
-      ];
-      return toSlice([Number(card), ...figures]);
+  return text
+    .split(/<gpu id="/)
+    .slice(1)
+    .flatMap((gpu) => {
+      const uuid = /<uuid>(GPU-[^<]+)<\/uuid>/.exec(gpu)?.[1];
+      const card = cards.find((known) => known.uuid !== null && known.uuid === uuid)?.id.slice('cuda:'.length);
+      if (card === undefined) return [];
+      return [...gpu.matchAll(/<mig_device>([\s\S]*?)<\/mig_device>/g)].flatMap(([, body]) => {
+        // Drivers from 590 on call the section shared, because compute instances of one GPU instance share its memory.
+        const memory = /<(?:shared_)?fb_memory_usage>([\s\S]*?)<\/(?:shared_)?fb_memory_usage>/.exec(body!)?.[1] ?? '';
+        const figures = [
+          ...['index', 'gpu_instance_id', 'compute_instance_id', 'multiprocessor_count'].map((tag) => figure(body!, tag)),
+          ...['used', 'total', 'free'].map((tag) => figure(memory, tag)),
+        ];
+        return toSlice([Number(card), ...figures]);
+      });
     });
-  });
 }
 
 /** The "MIG devices" table of plain nvidia-smi: "|  0    2   0   0  |   26MiB / 40448MiB    | 60      0 | ...". */
@@ -94,7 +100,13 @@ function parseTable(text: string): Slice[] {
   const line = /^\|\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+\|\s+(\d+)MiB\s*\/\s*(\d+)MiB\s*\|\s*(\d+)/gm;
   return [...text.matchAll(line)].flatMap((match) => {
     const [card, gpuInstance, computeInstance, index, used, total, multiprocessors] = match.slice(1).map(Number) as [
-      number, number, number, number, number, number, number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
     ];
     return toSlice([card, index, gpuInstance, computeInstance, multiprocessors, used, total, total - used]);
   });
@@ -104,7 +116,14 @@ function parseTable(text: string): Slice[] {
 function toSlice(figures: number[]): Slice[] {
   if (!figures.every(Number.isInteger)) return [];
   const [card, index, gpuInstance, computeInstance, multiprocessors, used, total, free] = figures as [
-    number, number, number, number, number, number, number, number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
   ];
   const memory: DeviceMemory = {
     totalBytes: total * MIB,

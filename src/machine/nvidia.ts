@@ -83,7 +83,10 @@ function describeFailure(run: Run): Tool {
   const name = 'nvidia-smi';
   if (run.error === 'timeout') return { name, status: 'timeout', reason: `it did not answer within ${TOOL_TIMEOUT_MS / 1000} s` };
   if (run.error === 'unstartable') return { name, status: 'failed', reason: 'the system refuses to run it' };
-  const words = `${run.stdout}\n${run.stderr}`.split('\n').map((line) => line.trim()).filter(Boolean);
+  const words = `${run.stdout}\n${run.stderr}`
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
   if (words.some((line) => /^No devices were found|No supported GPUs were found/i.test(line))) {
     return { name, status: 'no-device', reason: words[0]! };
   }
@@ -101,7 +104,7 @@ function failureWarning(tool: Tool): Warning {
 }
 
 function toDevice(row: Row, host: HostMemory): Device {
-  const index = row['index']!;
+  const index = row.index!;
   const text = (field: string) => (row[field] === undefined || isBlank(row[field]) ? null : row[field]);
   const bytes = (field: string) => (/^\d+$/.test(row[field] ?? '') ? Number(row[field]) * MIB : null);
   const total = bytes('memory.total');
@@ -110,12 +113,18 @@ function toDevice(row: Row, host: HostMemory): Device {
   // Parts that share the host's memory report no memory of their own (GB10, Jetson).
   const unified = total === null && /^\[?(N\/A|Not Supported)\]?$/i.test(row['memory.total']!);
   const memory: Device['memory'] = unified
-    ? { totalBytes: host.totalBytes, freeBytes: host.availableBytes, usedByOthersBytes: null, source: 'estimated', readFrom: '/proc/meminfo' }
+    ? {
+        totalBytes: host.totalBytes,
+        freeBytes: host.availableBytes,
+        usedByOthersBytes: null,
+        source: 'estimated',
+        readFrom: '/proc/meminfo',
+      }
     : { totalBytes: total, freeBytes: bytes('memory.free'), usedByOthersBytes: used, source: 'measured', readFrom: 'nvidia-smi' };
   return {
     id: `cuda:${index}`,
     kind: 'cuda',
-    name: row['name']!,
+    name: row.name!,
     uuid: text('uuid'),
     memory,
     computeCapability: text('compute_cap'),
@@ -142,7 +151,11 @@ async function addProcesses(system: System, command: string, cards: Device[]): P
     const [uuid, pid] = cells;
     if (cells.length < 4 || !/^\d+$/.test(pid!)) continue;
     const used = cells.at(-1)!;
-    const process: DeviceProcess = { pid: Number(pid), name: cells.slice(2, -1).join(', '), usedBytes: /^\d+$/.test(used) ? Number(used) * MIB : null };
+    const process: DeviceProcess = {
+      pid: Number(pid),
+      name: cells.slice(2, -1).join(', '),
+      usedBytes: /^\d+$/.test(used) ? Number(used) * MIB : null,
+    };
     cards.find((card) => card.uuid === uuid)?.processes.push(process);
   }
 }
@@ -171,7 +184,13 @@ async function withoutTool(system: System, host: HostMemory): Promise<Reading> {
   }
   if (!(await hasNvidiaHardware(system))) return { tool, devices: [], warnings: [] };
   const message = 'there is an NVIDIA device, but no nvidia-smi to read it with';
-  return { tool, devices: [], warnings: [{ code: 'NVIDIA_SMI_MISSING', message, hint: 'install the NVIDIA driver and its utilities, or name a device with --device' }] };
+  return {
+    tool,
+    devices: [],
+    warnings: [
+      { code: 'NVIDIA_SMI_MISSING', message, hint: 'install the NVIDIA driver and its utilities, or name a device with --device' },
+    ],
+  };
 }
 
 async function hasNvidiaHardware(system: System): Promise<boolean> {

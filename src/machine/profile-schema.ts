@@ -1,6 +1,6 @@
 /** What a device profile may hold. Shipped profiles are held against this by a test, a user's own when it is read. */
 import { z } from 'zod';
-import { type DeviceProfile, DEVICE_KINDS, RATE_DTYPES } from './machine.js';
+import { DEVICE_KINDS, type DeviceProfile, RATE_DTYPES } from './machine.js';
 
 const figure = z.number().positive();
 
@@ -23,7 +23,10 @@ export const deviceProfile: z.ZodType<DeviceProfile> = z
     peakFlops: z.partialRecord(z.enum(RATE_DTYPES), figure).default({}),
     multiprocessors: figure.int().nullable().default(null),
     tensorCores: figure.int().nullable().default(null),
-    interconnect: z.strictObject({ name: z.string(), bytesPerSecond: figure.nullable().default(null) }).nullable().default(null),
+    interconnect: z
+      .strictObject({ name: z.string(), bytesPerSecond: figure.nullable().default(null) })
+      .nullable()
+      .default(null),
     powerWatts: figure.nullable().default(null),
     tileElements: z.tuple([figure.int(), figure.int()]).nullable().default(null),
     sources: z.record(z.string(), z.string().min(1)).default({}),

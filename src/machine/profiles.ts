@@ -14,7 +14,10 @@ const FOLDER = fileURLToPath(new URL('../../profiles/devices/', import.meta.url)
  */
 export async function loadDeviceProfile(name: string): Promise<DeviceProfile> {
   if (/\.ya?ml$/i.test(name)) return readOwnProfile(name);
-  const slug = name.trim().toLowerCase().replace(/[\s_]+/g, '-');
+  const slug = name
+    .trim()
+    .toLowerCase()
+    .replace(/[\s_]+/g, '-');
   const text = /^[a-z0-9][a-z0-9.-]*$/.test(slug) ? await readFile(`${FOLDER}${slug}.yaml`, 'utf8').catch(() => null) : null;
   if (text !== null) return complete(await parseYaml(text));
   const [found] = await findByAlias(name);
@@ -38,7 +41,10 @@ export async function matchDeviceProfile(driverName: string, totalBytes: Bytes |
 /** Names of all shipped profiles, sorted. */
 export async function deviceProfileNames(): Promise<string[]> {
   const files = await readdir(FOLDER);
-  return files.filter((file) => file.endsWith('.yaml')).map((file) => file.slice(0, -'.yaml'.length)).sort();
+  return files
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => file.slice(0, -'.yaml'.length))
+    .sort();
 }
 
 /** All shipped profiles, sorted by name. */
@@ -88,17 +94,31 @@ function complete(raw: unknown): DeviceProfile {
 
 async function readOwnProfile(path: string): Promise<DeviceProfile> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError('UNREADABLE_DEVICE', `--device: could not read ${path}: ${error.code}`, 'name a profile or a YAML file that describes one', {
-      cause: error,
-    });
+    throw new UsageError(
+      'UNREADABLE_DEVICE',
+      `--device: could not read ${path}: ${error.code}`,
+      'name a profile or a YAML file that describes one',
+      {
+        cause: error,
+      },
+    );
   });
   const { deviceProfile } = await import('./profile-schema.js');
   const checked = deviceProfile.safeParse(
     await parseYaml(text).catch((error: Error) => {
-      throw new UsageError('BAD_DEVICE', `${path}: not YAML: ${error.message.split('\n')[0]}`, 'compare with "batchfit profiles devices rtx-3090"', { cause: error });
+      throw new UsageError(
+        'BAD_DEVICE',
+        `${path}: not YAML: ${error.message.split('\n')[0]}`,
+        'compare with "batchfit profiles devices rtx-3090"',
+        { cause: error },
+      );
     }),
   );
   if (checked.success) return checked.data;
   const issue = checked.error.issues[0]!;
-  throw new UsageError('BAD_DEVICE', `${path}: ${issue.path.join('.') || 'the profile'}: ${issue.message}`, 'compare with "batchfit profiles devices rtx-3090"');
+  throw new UsageError(
+    'BAD_DEVICE',
+    `${path}: ${issue.path.join('.') || 'the profile'}: ${issue.message}`,
+    'compare with "batchfit profiles devices rtx-3090"',
+  );
 }

@@ -1,6 +1,5 @@
 /** The device that a command is about: a profile, or the best one of this machine. */
-import { MissingError, UndeterminedError } from '../errors.js';
-import { UsageError } from '../errors.js';
+import { MissingError, UndeterminedError, UsageError } from '../errors.js';
 import { type Bytes, parseBytes, parseFraction } from '../units.js';
 import { metalWorkingSet } from './apple.js';
 import { readAccelerators } from './detect.js';
@@ -11,11 +10,11 @@ import { type System, thisSystem } from './system.js';
 
 export interface WhereOptions {
   /** A profile's name, "cpu", a device of this machine ("cuda", "cuda:1", "mps"); default: this machine's best. */
-  device?: string;
+  device?: string | undefined;
   /** Size that replaces the device's own: all of it may be used (on Apple silicon it is the machine's memory). */
-  memory?: string;
+  memory?: string | undefined;
   /** Head-room kept free: a share of the device's memory ("5%") or a size ("1GiB"). */
-  reserve?: string;
+  reserve?: string | undefined;
 }
 
 const LOCAL = /^(cuda|rocm|mps)(:\S+)?$/i;
@@ -38,7 +37,11 @@ export async function resolveTarget(options: WhereOptions, system: System = this
 function profileTarget(profile: DeviceProfile, memory: Bytes | null): TargetDevice {
   const totalBytes = memory ?? profile.memory.totalBytes;
   if (totalBytes === null) {
-    throw new UsageError('DEVICE_NEEDS_MEMORY', `--device ${profile.name}: its memory differs from machine to machine`, 'say how much it has: --memory 32GiB');
+    throw new UsageError(
+      'DEVICE_NEEDS_MEMORY',
+      `--device ${profile.name}: its memory differs from machine to machine`,
+      'say how much it has: --memory 32GiB',
+    );
   }
   return {
     name: profile.name,
@@ -56,7 +59,17 @@ function profileTarget(profile: DeviceProfile, memory: Bytes | null): TargetDevi
 async function cpuTarget(system: System): Promise<TargetDevice> {
   const [memory, profile] = await Promise.all([readMemory(system), loadDeviceProfile('cpu')]);
   const { limitBytes: totalBytes, availableBytes: usableBytes } = memory;
-  return { name: 'cpu', kind: 'cpu', count: 1, totalBytes, usableBytes, computeCapability: null, multiprocessors: null, profile, source: 'measured' };
+  return {
+    name: 'cpu',
+    kind: 'cpu',
+    count: 1,
+    totalBytes,
+    usableBytes,
+    computeCapability: null,
+    multiprocessors: null,
+    profile,
+    source: 'measured',
+  };
 }
 
 /** This machine's best visible accelerator, or the one asked for; without any, its CPU. */
@@ -82,7 +95,11 @@ async function deviceTarget(device: Device, visible: Device[]): Promise<TargetDe
   const total = totalBytes ?? profile?.memory.totalBytes ?? null;
   const usable = freeBytes ?? profile?.memory.usableBytes ?? total;
   if (total === null || usable === null) {
-    throw new UndeterminedError('UNREADABLE_DEVICE', `${device.id} (${device.name}): ${device.note ?? 'its memory cannot be read'}`, 'say how much it has: --device NAME --memory 24GiB');
+    throw new UndeterminedError(
+      'UNREADABLE_DEVICE',
+      `${device.id} (${device.name}): ${device.note ?? 'its memory cannot be read'}`,
+      'say how much it has: --device NAME --memory 24GiB',
+    );
   }
   const slice = device.mig?.parent ? device.mig : null;
   return {
@@ -116,5 +133,9 @@ function withReserve(target: TargetDevice, reserve: string | undefined): TargetD
   const isSize = /[a-z]\s*$/i.test(reserve);
   const bytes = isSize ? parseBytes(reserve, '--reserve') : Math.ceil(parseFraction(reserve, '--reserve') * target.totalBytes);
   if (bytes < target.usableBytes) return { ...target, usableBytes: target.usableBytes - bytes };
-  throw new UsageError('BAD_RESERVE', `--reserve: ${reserve} leaves nothing of what can be used on ${target.name}`, 'reserve less, for example 5%');
+  throw new UsageError(
+    'BAD_RESERVE',
+    `--reserve: ${reserve} leaves nothing of what can be used on ${target.name}`,
+    'reserve less, for example 5%',
+  );
 }

@@ -7,8 +7,8 @@ import type { Device } from './machine.js';
 
 /** Marks what a program started now would not see; whole cards in MIG mode stay hidden. */
 export function hideInvisible(devices: Device[], env: Record<string, string | undefined>): Warning[] {
-  const cuda = env['CUDA_VISIBLE_DEVICES'];
-  const container = env['NVIDIA_VISIBLE_DEVICES'];
+  const cuda = env.CUDA_VISIBLE_DEVICES;
+  const container = env.NVIDIA_VISIBLE_DEVICES;
   if (cuda !== undefined) keep(devices, resolveList(cuda.split(','), devices), `CUDA_VISIBLE_DEVICES=${cuda}`);
   else if (container !== undefined) {
     const chosen = resolveContainer(container.trim(), devices);
@@ -51,7 +51,11 @@ function matchesMig(token: string, device: Device, cards: Device[]): boolean {
   const [, card, gpuInstance, computeInstance] = /^MIG-(GPU-[^/]+)\/(\d+)\/(\d+)$/i.exec(token) ?? [];
   if (card === undefined) return startsWith(device.uuid, token);
   const parent = cards.find(({ id }) => id === device.mig?.parent);
-  return startsWith(parent?.uuid ?? null, card) && device.mig?.gpuInstance === Number(gpuInstance) && device.mig.computeInstance === Number(computeInstance);
+  return (
+    startsWith(parent?.uuid ?? null, card) &&
+    device.mig?.gpuInstance === Number(gpuInstance) &&
+    device.mig.computeInstance === Number(computeInstance)
+  );
 }
 
 function startsWith(uuid: string | null, prefix: string): boolean {
@@ -75,8 +79,8 @@ function resolveContainer(value: string, devices: Device[]): Set<Device> | null 
 /** CUDA counts the fastest card first, nvidia-smi by PCI bus: an index means another card on a mixed machine. */
 function orderWarning(devices: Device[], env: Record<string, string | undefined>): Warning[] {
   const names = new Set(devices.filter((device) => !device.mig?.parent).map((device) => device.name));
-  const usesIndex = /^\s*\d/.test(env['CUDA_VISIBLE_DEVICES'] ?? '');
-  if (names.size < 2 || !usesIndex || env['CUDA_DEVICE_ORDER'] === 'PCI_BUS_ID') return [];
+  const usesIndex = /^\s*\d/.test(env.CUDA_VISIBLE_DEVICES ?? '');
+  if (names.size < 2 || !usesIndex || env.CUDA_DEVICE_ORDER === 'PCI_BUS_ID') return [];
   return [
     {
       code: 'CUDA_ORDER',
