@@ -1,6 +1,7 @@
 /** Embeddings and other look-ups by index. */
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Operation } from '../call.js';
+import { withGradient } from '../gradient.js';
 import { identity, permute, plain, plainValue, shapeOf, type Value } from '../value.js';
 
 /** aten.embedding(weight, indices, padding_idx): no gradient reaches the row of the padding index. */
@@ -12,16 +13,15 @@ const embedding: Operation = (call) => {
   if (call.flag(3)) call.fail('scale_grad_by_freq');
   const flat = tf.cast(tf.reshape(indices, [-1]), 'int32') as Tensor1D;
   const [rows, width] = weight.shape;
-  const lookup = tf.customGrad((table, save) => {
-    (save as (tensors: Tensor[]) => void)([flat]);
-    const gradFunc = (dy: Tensor, saved: Tensor[]) => {
+  const found = withGradient(tf, [weight], {
+    forward: (table) => ({ value: tf.gather(table as Tensor2D, flat), saved: [flat] }),
+    backward: (dy, saved) => {
       const at = saved[0] as Tensor1D;
       const counted = padding < 0 ? dy : tf.mul(dy, tf.expandDims(tf.cast(tf.notEqual(at, tf.scalar(padding, 'int32')), 'float32'), 1));
-      return tf.unsortedSegmentSum(counted as Tensor2D, at, rows);
-    };
-    return { value: tf.gather(table as Tensor2D, flat), gradFunc };
+      return [tf.unsortedSegmentSum(counted as Tensor2D, at, rows)];
+    },
   });
-  return plainValue(tf.reshape(lookup(weight), [...indices.shape, width]));
+  return plainValue(tf.reshape(found, [...indices.shape, width]));
 };
 
 /** aten.index_select(input, dim, index). */

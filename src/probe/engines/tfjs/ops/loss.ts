@@ -1,6 +1,7 @@
 /** Losses. PyTorch's reductions: 0 none, 1 mean, 2 sum. */
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Call, Operation } from '../call.js';
+import { withGradient } from '../gradient.js';
 import { plain, plainValue, shapeOf, type TF, type Value } from '../value.js';
 import { lastAxis } from './lookup.js';
 import { combine } from './pointwise.js';
@@ -29,24 +30,23 @@ function likelihood(call: Call, rows: Tensor2D, targets: Tensor1D, fromLogits: b
   // An ignored index may lie outside the classes: any row will do, its loss is multiplied by 0.
   const safe = tf.mul(targets, tf.cast(counted, 'int32')) as Tensor1D;
   const divisor = reduction === 1 ? tf.sum(counted) : tf.scalar(1);
-  const loss = tf.customGrad((input, save) => {
-    const logs = fromLogits ? tf.logSoftmax(input as Tensor2D) : (input as Tensor2D);
-    const places = tf.add(tf.mul(tf.range(0, count, 1, 'int32'), tf.scalar(classes, 'int32')), safe) as Tensor1D;
-    const picked = tf.mul(tf.gather(tf.reshape(logs, [-1]), places), 1 - smoothing);
-    const spread = smoothing > 0 ? tf.add(picked, tf.mul(tf.sum(logs, 1), smoothing / classes)) : picked;
-    const losses = tf.neg(tf.mul(spread, counted));
-    (save as (tensors: Tensor[]) => void)([logs, safe, counted, divisor]);
-    const gradFunc = (dy: Tensor, saved: Tensor[]) => {
+  return withGradient(tf, [rows], {
+    forward: (input) => {
+      const logs = fromLogits ? tf.logSoftmax(input as Tensor2D) : (input as Tensor2D);
+      const places = tf.add(tf.mul(tf.range(0, count, 1, 'int32'), tf.scalar(classes, 'int32')), safe) as Tensor1D;
+      const picked = tf.mul(tf.gather(tf.reshape(logs, [-1]), places), 1 - smoothing);
+      const spread = smoothing > 0 ? tf.add(picked, tf.mul(tf.sum(logs, 1), smoothing / classes)) : picked;
+      const losses = tf.neg(tf.mul(spread, counted));
+      return { value: reduction === 0 ? losses : tf.div(tf.sum(losses), divisor), saved: [logs, safe, counted, divisor] };
+    },
+    backward: (dy, saved) => {
       const [kept, at, weight, total] = saved as [Tensor2D, Tensor1D, Tensor1D, Tensor];
       const hot = tf.mul(tf.cast(tf.oneHot(at, classes), 'float32'), 1 - smoothing);
       const target = smoothing > 0 ? tf.add(hot, smoothing / classes) : hot;
       const difference = fromLogits ? tf.sub(tf.exp(kept), target) : tf.neg(target);
-      const scale = tf.div(tf.mul(weight, dy), total);
-      return tf.mul(difference, tf.expandDims(scale, 1));
-    };
-    return { value: reduction === 0 ? losses : tf.div(tf.sum(losses), divisor), gradFunc };
+      return [tf.mul(difference, tf.expandDims(tf.div(tf.mul(weight, dy), total), 1))];
+    },
   });
-  return loss(rows);
 }
 
 interface LikelihoodOptions {

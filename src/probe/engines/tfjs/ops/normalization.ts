@@ -1,6 +1,7 @@
 /** Batch, layer, group and RMS normalization, with the gradient written out so that only the input and two statistics are kept. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Operation } from '../call.js';
+import { withGradient } from '../gradient.js';
 import { plain, plainValue, shapeOf, type TF } from '../value.js';
 
 interface Normalized {
@@ -20,17 +21,18 @@ export function normalize(tf: TF, x: Tensor, axes: number[], weight: Tensor | nu
     const over = like.shape.flatMap((size, axis) => (size === 1 && dy.shape[axis] !== 1 ? [axis] : []));
     return over.length > 0 ? tf.sum(dy, over, true) : dy;
   };
-  const apply = tf.customGrad((...inputs) => {
-    const save = inputs.pop() as unknown as (tensors: Tensor[]) => void;
-    const [input, scale, shift] = inputs as unknown as [Tensor, Tensor | undefined, Tensor | undefined];
-    const moments = tf.moments(input, axes, true);
-    mean = tf.keep(moments.mean);
-    variance = tf.keep(moments.variance);
-    const deviation = tf.rsqrt(tf.add(variance, eps));
-    const normalized = tf.mul(tf.sub(input, mean), deviation);
-    const scaled = scale ? tf.mul(normalized, scale) : normalized;
-    save(scale ? [input, mean, deviation, scale] : [input, mean, deviation]);
-    const gradFunc = (dy: Tensor, saved: Tensor[]) => {
+  const given = [x, weight, bias].filter((tensor): tensor is Tensor => tensor !== null);
+  const output = withGradient(tf, given, {
+    forward: (input, scale, shift) => {
+      const moments = tf.moments(input as Tensor, axes, true);
+      mean = tf.keep(moments.mean);
+      variance = tf.keep(moments.variance);
+      const deviation = tf.rsqrt(tf.add(variance, eps));
+      const normalized = tf.mul(tf.sub(input as Tensor, mean), deviation);
+      const scaled = scale ? tf.mul(normalized, scale) : normalized;
+      return { value: shift ? tf.add(scaled, shift) : scaled, saved: [input as Tensor, mean, deviation, ...(scale ? [scale] : [])] };
+    },
+    backward: (dy, saved) => {
       const [kept, center, inverse, factor] = saved as [Tensor, Tensor, Tensor, Tensor | undefined];
       const unit = tf.mul(tf.sub(kept, center), inverse);
       const gradient = factor ? tf.mul(dy, factor) : dy;
@@ -38,12 +40,10 @@ export function normalize(tf: TF, x: Tensor, axes: number[], weight: Tensor | nu
       const dx = tf.mul(tf.sub(tf.sub(gradient, tf.mean(gradient, axes, true)), projected), inverse);
       const parts = [dx];
       if (factor) parts.push(reduced(tf.mul(dy, unit), factor));
-      if (shift) parts.push(reduced(dy, shift));
+      if (bias) parts.push(reduced(dy, bias));
       return parts;
-    };
-    return { value: shift ? tf.add(scaled, shift) : scaled, gradFunc };
+    },
   });
-  const output = apply(...[x, weight, bias].filter((tensor): tensor is Tensor => tensor !== null));
   return { output, mean, variance };
 }
 

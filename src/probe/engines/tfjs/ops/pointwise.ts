@@ -1,6 +1,7 @@
 /** Element-wise operators with one or several operands, comparisons, casts and dropout. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { type Call, type Operation, UnsupportedError } from '../call.js';
+import { stopGradient, withGradient } from '../gradient.js';
 import { uniform } from '../random.js';
 import { align, plainValue, type TF, type Value } from '../value.js';
 
@@ -54,17 +55,14 @@ function gelu(tf: TF, x: Tensor, call: Call): Tensor {
     return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
   }
   const phi = (at: Tensor) => tf.mul(tf.add(tf.erf(tf.mul(at, Math.SQRT1_2)), 1), 0.5);
-  const apply = tf.customGrad((input, save) => {
-    const at = input as Tensor;
-    (save as (tensors: Tensor[]) => void)([at]);
-    const gradFunc = (dy: Tensor, saved: Tensor[]) => {
-      const kept = saved[0] as Tensor;
-      const density = tf.mul(tf.exp(tf.mul(tf.square(kept), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-      return tf.mul(dy, tf.add(phi(kept), tf.mul(kept, density)));
-    };
-    return { value: tf.mul(at, phi(at)), gradFunc };
+  return withGradient(tf, [x], {
+    forward: (input) => ({ value: tf.mul(input as Tensor, phi(input as Tensor)), saved: [input as Tensor] }),
+    backward: (dy, [kept]) => {
+      const at = kept as Tensor;
+      const density = tf.mul(tf.exp(tf.mul(tf.square(at), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+      return [tf.mul(dy, tf.add(phi(at), tf.mul(at, density)))];
+    },
   });
-  return apply(x);
 }
 
 function clamp(call: Call, low: number, high: number): Value {
@@ -205,9 +203,3 @@ export const pointwise: Record<string, Operation> = {
   type_as: (call) => castTo(call, call.value(1).tensor.dtype),
   detach: (call) => plainValue(stopGradient(call.tf, call.tensor(0))),
 };
-
-/** The same numbers, through which no gradient flows. */
-export function stopGradient(tf: TF, x: Tensor): Tensor {
-  if (x.dtype !== 'float32') return x;
-  return tf.customGrad((input) => ({ value: tf.clone(input as Tensor), gradFunc: (dy: Tensor) => tf.zerosLike(dy) }))(x);
-}
