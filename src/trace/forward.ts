@@ -1,5 +1,6 @@
 /** Runs a program's forward pass: instructions in order, values freed as the Python code would drop them. */
 import { bindSizes, type SymbolValues } from '../model/sizes.js';
+import type { ElementType } from './dtype.js';
 import type { Operand, Program, Region } from './program.js';
 import { call, type Named, type Value } from './registry.js';
 import { type Frame, type Session, StopRecomputation } from './session.js';
@@ -17,17 +18,21 @@ export interface ForwardOptions {
 /** Runs all instructions over `values`, which hold parameters, buffers and inputs. */
 export function runForward(s: Session, program: Program, values: Values, options: ForwardOptions): void {
   const size = bindSizes(options.symbols);
+  const types: Types = values.map((t) => t?.type);
   const regions = new Map(options.checkpointing ? program.regions.map((r) => [r.start, r]) : []);
   for (let i = 0; i < program.instructions.length; i++) {
     const region = regions.get(i);
     if (region) {
-      runRegion(s, program, values, region, size);
+      runRegion(s, program, values, types, region, size);
       i = region.end;
-    } else execute(s, program, values, i, size);
+    } else execute(s, program, values, types, i, size);
   }
 }
 
 type Sizes = (size: string) => number;
+
+/** Types of the values so far, by slot; they outlive the values. */
+type Types = (ElementType | undefined)[];
 
 function resolve(operand: Operand, values: Values, size: Sizes): Value {
   if ('slot' in operand) return values[operand.slot] ?? null;
@@ -36,17 +41,20 @@ function resolve(operand: Operand, values: Values, size: Sizes): Value {
   return operand.list.map((o) => resolve(o, values, size));
 }
 
-function execute(s: Session, program: Program, values: Values, index: number, size: Sizes, keep?: Set<number>): void {
+function execute(s: Session, program: Program, values: Values, types: Types, index: number, size: Sizes, keep?: Set<number>): void {
   const instruction = program.instructions[index] as (typeof program.instructions)[number];
-  const args = instruction.args.map((a) => resolve(a, values, size));
+  const source = s.options.autocast && instruction.typeSource >= 0 ? types[instruction.typeSource] : undefined;
+  const typed = (value: Value): Value => (source && value === 'model' ? source : value);
+  const args = instruction.args.map((a) => typed(resolve(a, values, size)));
   const named: Named = {};
-  for (const [name, operand] of instruction.named) named[name] = resolve(operand, values, size);
+  for (const [name, operand] of instruction.named) named[name] = typed(resolve(operand, values, size));
   s.tape.instruction = index;
   const result = call(s, instruction.op, args, named);
   const list = Array.isArray(result) ? result : [result];
   list.forEach((t, i) => {
     const slot = instruction.outputs[i] ?? -1;
     const owned = s.take(t);
+    if (slot >= 0) types[slot] = t?.type;
     if (slot < 0) s.release(owned);
     else values[slot] = owned;
   });
@@ -61,26 +69,35 @@ function execute(s: Session, program: Program, values: Values, index: number, si
  * A region under non-reentrant activation checkpointing (torch/utils/checkpoint.py): forward keeps only the region's
  * inputs; the first backward function that needs something saved runs the region again, up to the last tensor to save.
  */
-function runRegion(s: Session, program: Program, values: Values, region: Region, size: Sizes): void {
+function runRegion(s: Session, program: Program, values: Values, types: Types, region: Region, size: Sizes): void {
   const held = region.inputs.map((slot) => s.retain(values[slot] ?? null));
   const frame: Frame = {
     saves: 0,
     functions: [],
     open: 0,
     recomputed: false,
-    recompute: () => recompute(s, program, region, held, values, size, frame),
+    recompute: () => recompute(s, program, region, held, values, types, size, frame),
     release: () => {
       for (const t of held) s.release(t);
     },
   };
   const before = s.frame;
   s.frame = frame;
-  for (let i = region.start; i <= region.end; i++) execute(s, program, values, i, size);
+  for (let i = region.start; i <= region.end; i++) execute(s, program, values, types, i, size);
   s.frame = before;
   if (frame.open === 0) frame.release();
 }
 
-function recompute(s: Session, program: Program, region: Region, held: (Tensor | null)[], outer: Values, size: Sizes, frame: Frame): void {
+function recompute(
+  s: Session,
+  program: Program,
+  region: Region,
+  held: (Tensor | null)[],
+  outer: Values,
+  types: Types,
+  size: Sizes,
+  frame: Frame,
+): void {
   const values: Values = new Array<Tensor | null>(program.slots).fill(null);
   for (const slot of [...program.parameterSlots, ...program.bufferSlots, ...program.inputSlots])
     values[slot] = s.retain(outer[slot] ?? null);
@@ -98,7 +115,7 @@ function recompute(s: Session, program: Program, region: Region, held: (Tensor |
   const cacheBefore = s.swapCastCache(new Map());
   try {
     s.scope(() => {
-      for (let i = region.start; i <= region.end; i++) execute(s, program, values, i, size, new Set(program.outputSlots));
+      for (let i = region.start; i <= region.end; i++) execute(s, program, values, types, i, size, new Set(program.outputSlots));
       return null;
     });
   } catch (stop) {

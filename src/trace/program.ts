@@ -20,6 +20,8 @@ export interface Instruction {
   reads: number[];
   /** Slots whose value is not needed after this instruction. */
   deaths: number[];
+  /** For a cast to `model`: the slot whose type the Python code names (`x.dtype`), -1 where there is none. */
+  typeSource: number;
   module: string;
 }
 
@@ -90,7 +92,7 @@ function prepare(graph: ModelGraph): Program {
     const rule = ruleOf(node.op);
     if (!rule) missing.add(node.op);
     const outputs = node.outputs.map((name) => (name === '' ? -1 : slotOf(name)));
-    return { op: node.op, rule: rule as Rule, args, named, outputs, reads: [...reads], deaths: [], module: node.module };
+    return { op: node.op, rule: rule as Rule, args, named, outputs, reads: [...reads], deaths: [], typeSource: -1, module: node.module };
   });
   if (missing.size > 0) {
     throw new UsageError(
@@ -103,6 +105,7 @@ function prepare(graph: ModelGraph): Program {
   const outputSlots = graph.outputs.map((name) => known(name.replace(/^%/, ''), 'outputs'));
   const permanent = new Set([...parameterSlots, ...bufferSlots, ...inputSlots, lossSlot, ...outputSlots]);
   markDeaths(instructions, permanent);
+  markTypeSources(instructions);
   return {
     graph,
     slots: slots.size,
@@ -149,6 +152,52 @@ function markDeaths(instructions: Instruction[], permanent: Set<number>): void {
     }
   });
   for (const [slot, at] of death) if (!permanent.has(slot)) (instructions[at] as Instruction).deaths.push(slot);
+}
+
+const ARITHMETIC = /^aten\.(add|sub|rsub|mul|div|pow|neg|rsqrt|sqrt|mean|square|sigmoid|tanh|exp|stack|cat)(_?)(\.|$)/;
+const VIEW =
+  /^aten\.(view|reshape|flatten|slice|select|unbind|chunk|split|split_with_sizes|permute|transpose|unsqueeze|squeeze|expand|contiguous)(\.|$)/;
+
+/**
+ * Code writes `y.to(x.dtype)` where y was computed from x, often in float32. Under autocast x may have the low type, so
+ * a cast to `model` takes the type of what y was computed from: behind the arithmetic, or behind the cast to float32.
+ */
+function markTypeSources(instructions: Instruction[]): void {
+  const maker = new Map<number, Instruction>();
+  for (const instruction of instructions) {
+    for (const slot of instruction.outputs) if (slot >= 0) maker.set(slot, instruction);
+    if (castsTo(instruction) !== 'model') continue;
+    let slot = firstSlot(instruction);
+    for (;;) {
+      const made = maker.get(slot);
+      if (!made || made === instruction) break;
+      const widened = castsTo(made);
+      if (widened === null && !ARITHMETIC.test(made.op) && !VIEW.test(made.op)) break;
+      const next = firstSlot(made);
+      if (next < 0) break;
+      slot = next;
+      if (widened !== null) break;
+    }
+    instruction.typeSource = slot;
+  }
+}
+
+/** The type that an operator is told to give its result. */
+function castsTo(instruction: Instruction): string | null {
+  if (!/^aten\.(to|_to_copy|softmax)(\.|$)/.test(instruction.op)) return null;
+  for (const operand of [...instruction.args.slice(1), ...instruction.named.map(([, o]) => o)]) {
+    if ('literal' in operand && typeof operand.literal === 'string' && /^(model|float|bfloat)/.test(operand.literal))
+      return operand.literal;
+  }
+  return null;
+}
+
+function firstSlot(instruction: Instruction): number {
+  for (const operand of instruction.args) {
+    if ('slot' in operand) return operand.slot;
+    if ('list' in operand) for (const inner of operand.list) if ('slot' in inner) return inner.slot;
+  }
+  return -1;
 }
 
 function findRegions(graph: ModelGraph, instructions: Instruction[], permanent: Set<number>): Region[] {

@@ -100,7 +100,10 @@ export class Session {
   release(t: Tensor | null): void {
     if (!t || --t.references > 0) return;
     const storage = t.storage;
-    if (--storage.references === 0 && storage.id >= 0) this.tape.free(storage.id);
+    if (--storage.references === 0 && storage.id >= 0 && !storage.freed) {
+      storage.freed = true;
+      this.tape.free(storage.id);
+    }
     if (t.gradientFunction) this.releaseFunction(t.gradientFunction);
   }
 
@@ -172,8 +175,9 @@ export class Session {
     if (!this.records(inputs)) return;
     const node = new GradientFunction(name, this.sequence++, backward);
     for (const t of inputs) addEdge(node, t);
+    // A recomputation's own graph is thrown away: what it saves goes to the function that waits for it.
     if (this.frame) this.enterFrame(this.frame, node, saved);
-    else for (const t of saved) if (t) this.keep(node, t);
+    else if (!this.recomputing) for (const t of saved) if (t) this.keep(node, t);
     outputs.forEach((t, index) => {
       node.outputs.push(t ? { shape: t.shape, type: t.type } : null);
       if (!t || !isFloating(t.type)) return;

@@ -9,6 +9,8 @@ import { ELEMENT_BYTES, type ElementType } from './dtype.js';
 export class Storage {
   /** Tensors (views) that refer to this storage. */
   references = 0;
+  /** Its memory is gone. Backward of a recomputed region still reads shapes of tensors that forward has dropped. */
+  freed = false;
   constructor(
     readonly id: number,
     readonly bytes: number,

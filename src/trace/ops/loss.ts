@@ -24,7 +24,7 @@ const crossEntropyRule: Rule = (s, args) => {
   const target = tensor(args[1]);
   const smoothing = number(args[5], 0);
   const classes = x.shape.length === 1 ? 0 : 1;
-  const logits = callOne(s, 'log_softmax', [x, classes]);
+  const logits = callOne(s, 'log_softmax', [x, classes, x.type]);
   if (isFloating(target.type)) return callOne(s, 'neg', [callOne(s, 'sum', [callOne(s, 'mul', [logits, target])])]);
   const loss = callOne(s, 'nll_loss', [logits, target, args[2] ?? null, args[3] ?? 1]);
   if (smoothing === 0) return loss;

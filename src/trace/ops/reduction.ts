@@ -2,7 +2,7 @@
 import { type ElementType, isFloating } from '../dtype.js';
 import { define, type Named, type Rule, type Value } from '../registry.js';
 import type { Session } from '../session.js';
-import { likeStrides, type Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 import { dimension, elementType, flag, number, numbers, tensor } from './arguments.js';
 import { castTo, elementwise, expand } from './core.js';
 import { unsqueeze } from './views.js';
@@ -116,8 +116,8 @@ function softmaxRule(name: string): Rule {
     const inside = asked === 'float32' && given.type === 'float16' && s.options.capability > 0;
     const x = asked && !inside ? castTo(s, given, asked) : given;
     const type = asked ?? x.type;
-    const out = s.empty(x.shape, type, likeStrides(x));
-    s.record(name, [x], [out], [out], ([grad]) => [grad ? s.empty(x.shape, x.type, likeStrides(grad)) : null]);
+    const out = s.empty(x.shape, type);
+    s.record(name, [x], [out], [out], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
     return out;
   };
 }
