@@ -91,6 +91,8 @@ export abstract class BaseCommand extends Command {
     options?: Input<F, B, A>,
     argv = this.argv,
   ): Promise<ParserOutput<F, B, A>> {
+    // oclif warns of a command that never parses, and takes one whose words are refused for such
+    this.parsed = true;
     const command = this.ctor as typeof BaseCommand;
     const end = argv.indexOf('--');
     const [own, program] = end === -1 ? [argv, []] : [argv.slice(0, end), argv.slice(end + 1)];

@@ -1,6 +1,8 @@
 /** Runs the built program as a user's shell would. */
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const PROGRAM = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
@@ -36,11 +38,27 @@ export function batchfit(args: string[], options: RunOptions = {}): Promise<RunR
   });
 }
 
-/** The document that `batchfit ...args --json` prints, with its exit code. Fails the test when stdout holds anything else. */
+/** The document that `batchfit ...args --json` prints, with its exit code. Throws when stdout holds anything else or it breaks its schema. */
 export async function batchfitJson(
   args: string[],
   options: RunOptions = {},
 ): Promise<{ document: any; exitCode: number | null; stderr: string }> {
-  const { stdout, stderr, exitCode } = await batchfit([...args, '--json'], options);
-  return { document: JSON.parse(stdout), exitCode, stderr };
+  const { stdout, stderr, exitCode } = await batchfit(withJson(args), options);
+  const document = JSON.parse(stdout);
+  assertSchema(document);
+  return { document, exitCode, stderr };
+}
+
+/** The flag stands before `--`, behind which the words are a program's. */
+function withJson(args: string[]): string[] {
+  const end = args.indexOf('--');
+  return end === -1 ? [...args, '--json'] : [...args.slice(0, end), '--json', ...args.slice(end)];
+}
+
+const ajv = new Ajv2020({ allErrors: true });
+
+function assertSchema(document: { schema: string }): void {
+  const name = /^batchfit\/(.*)@1$/.exec(document.schema)?.[1];
+  const validate = ajv.compile(JSON.parse(readFileSync(`${ROOT}/schemas/${name}.json`, 'utf8')));
+  if (!validate(document)) throw new Error(`${document.schema} breaks its schema: ${ajv.errorsText(validate.errors)}`);
 }

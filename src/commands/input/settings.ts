@@ -45,15 +45,15 @@ export async function settingsAsFlags(context: SettingsContext): Promise<Map<str
 /** The flags that a command line names, by their long names. */
 function givenFlags({ argv, flags }: SettingsContext): Set<string> {
   const given = new Set<string>();
+  const byChar = new Map(Object.entries(flags).flatMap(([name, { char }]) => (char === undefined ? [] : [[char, name]])));
   for (let index = 0; index < argv.length; index++) {
-    const [, long, short, assigned] = /^(?:--([\w-]+)|-(\w))(=|.)?/.exec(argv[index]!) ?? [];
-    const name =
-      long === undefined
-        ? Object.keys(flags).find((flag) => flags[flag]!.char === short)
-        : long.replace(/^no-(?=.)/, (no) => (flags[long] ? no : ''));
-    if (name === undefined || !flags[name]) continue;
+    const [, long, short = '', assigned] = /^(?:--([\w-]+)|-(\w))(=|.)?/.exec(argv[index]!) ?? [];
+    const name = long === undefined ? byChar.get(short) : flags[long] ? long : long.replace(/^no-/, '');
+    const flag = flags[name ?? ''];
+    if (name === undefined || flag === undefined) continue;
     given.add(name);
-    if (flags[name].type === 'option' && assigned === undefined) index++;
+    // its value is the next word, which may look like a flag
+    if (flag.type === 'option' && assigned === undefined) index++;
   }
   return given;
 }
