@@ -78,7 +78,12 @@ describe('memory shared with the host', () => {
   it('is found on a Jetson without nvidia-smi by its device tree', async () => {
     const files = { ...MEMORY, '/proc/device-tree/model': 'NVIDIA Jetson AGX Orin Developer Kit\0' };
     const { devices, warnings, tools } = await detect({ files, arch: 'arm64' });
-    expect(devices[0]).toMatchObject({ id: 'cuda:0', name: 'NVIDIA Jetson AGX Orin Developer Kit', computeCapability: '8.7', unified: true });
+    expect(devices[0]).toMatchObject({
+      id: 'cuda:0',
+      name: 'NVIDIA Jetson AGX Orin Developer Kit',
+      computeCapability: '8.7',
+      unified: true,
+    });
     expect(warnings.map(({ code }) => code)).toEqual(['UNIFIED_MEMORY']);
     expect(tools[0]).toMatchObject({ name: 'nvidia-smi', status: 'missing' });
   });
@@ -88,16 +93,33 @@ describe('MIG', () => {
   it('lists instances with UUID from -L and memory from -q -x; the card itself is not for programs', async () => {
     const { devices } = await detect({ tools: { 'nvidia-smi': nvidiaSmi(recorded('a100-mig-535', ['list', 'xml'])) } });
     expect(devices.map(({ id }) => id)).toEqual(['cuda:0', 'cuda:0/mig:0', 'cuda:0/mig:1', 'cuda:0/mig:2', 'cuda:0/mig:3', 'cpu']);
-    expect(byId(devices, 'cuda:0')).toMatchObject({ visible: false, note: 'in MIG mode: programs use its instances', mig: { enabled: true } });
+    expect(byId(devices, 'cuda:0')).toMatchObject({
+      visible: false,
+      note: 'in MIG mode: programs use its instances',
+      mig: { enabled: true },
+    });
     const instance = byId(devices, 'cuda:0/mig:3');
-    expect(instance).toMatchObject({ name: 'NVIDIA A100-SXM4-80GB MIG 1g.20gb', uuid: 'MIG-930574a9-d43a-5d2b-95da-3e68384c8d6b', visible: true });
-    expect(instance.mig).toEqual({ enabled: true, profile: '1g.20gb', parent: 'cuda:0', gpuInstance: 6, computeInstance: 0, multiprocessors: 14 });
+    expect(instance).toMatchObject({
+      name: 'NVIDIA A100-SXM4-80GB MIG 1g.20gb',
+      uuid: 'MIG-930574a9-d43a-5d2b-95da-3e68384c8d6b',
+      visible: true,
+    });
+    expect(instance.mig).toEqual({
+      enabled: true,
+      profile: '1g.20gb',
+      parent: 'cuda:0',
+      gpuInstance: 6,
+      computeInstance: 0,
+      multiprocessors: 14,
+    });
     expect(instance.memory).toMatchObject({ totalBytes: 19968 * MIB, freeBytes: 19955 * MIB, usedByOthersBytes: 12 * MIB });
   });
 
   it('falls back to the table of plain nvidia-smi where the XML has no instances', async () => {
     const { devices } = await detect({ tools: { 'nvidia-smi': nvidiaSmi(recorded('h100-mig-590', ['list', 'table'])) } });
-    const sizes = devices.slice(1, -1).map(({ mig, memory }) => [mig?.profile, mig?.multiprocessors, memory.totalBytes! / MIB, memory.usedByOthersBytes! / MIB]);
+    const sizes = devices
+      .slice(1, -1)
+      .map(({ mig, memory }) => [mig?.profile, mig?.multiprocessors, memory.totalBytes! / MIB, memory.usedByOthersBytes! / MIB]);
     expect(sizes).toEqual([
       ['3g.40gb', 60, 40448, 11091],
       ['2g.20gb', 32, 20096, 17],
@@ -124,12 +146,17 @@ describe('MIG', () => {
 
   it('keeps an instance whose memory nobody tells', async () => {
     const { devices } = await detect({ tools: { 'nvidia-smi': nvidiaSmi(recorded('h100-mig-590', ['list'])) } });
-    expect(byId(devices, 'cuda:0/mig:0')).toMatchObject({ visible: true, note: 'nvidia-smi does not tell its memory', memory: { totalBytes: null } });
+    expect(byId(devices, 'cuda:0/mig:0')).toMatchObject({
+      visible: true,
+      note: 'nvidia-smi does not tell its memory',
+      memory: { totalBytes: null },
+    });
   });
 });
 
 describe('a tool that fails', () => {
-  const failing = (file: string, exitCode: number) => detect({ tools: { 'nvidia-smi': () => ({ stdout: fixture(`nvidia/${file}.txt`), exitCode }) } });
+  const failing = (file: string, exitCode: number) =>
+    detect({ tools: { 'nvidia-smi': () => ({ stdout: fixture(`nvidia/${file}.txt`), exitCode }) } });
   const state = async (machine: ReturnType<typeof detect>) => {
     const { tools, warnings, devices } = await machine;
     expect(devices.map(({ id }) => id)).toEqual(['cpu']);
@@ -142,7 +169,11 @@ describe('a tool that fails', () => {
       'Failed to initialize NVML: Driver/library version mismatch; NVML library version: 535.161',
       ['NVIDIA_SMI_FAILED'],
     ]);
-    expect(await state(failing('no-driver', 9))).toEqual(['failed', expect.stringContaining("couldn't communicate with the NVIDIA driver"), ['NVIDIA_SMI_FAILED']]);
+    expect(await state(failing('no-driver', 9))).toEqual([
+      'failed',
+      expect.stringContaining("couldn't communicate with the NVIDIA driver"),
+      ['NVIDIA_SMI_FAILED'],
+    ]);
   });
 
   it('is not the same as a machine without a device', async () => {
@@ -160,7 +191,11 @@ describe('a tool that fails', () => {
     expect(await state(hang)).toEqual(['timeout', 'it did not answer within 10 s', ['NVIDIA_SMI_TIMEOUT']]);
     const refused = detect({ tools: { 'nvidia-smi': () => ({ error: 'unstartable', exitCode: null }) } });
     expect(await state(refused)).toEqual(['failed', 'the system refuses to run it', ['NVIDIA_SMI_FAILED']]);
-    expect(await state(detect({ tools: { 'nvidia-smi': () => ({}) } }))).toEqual(['failed', expect.stringContaining('printed nothing'), ['NVIDIA_SMI_FAILED']]);
+    expect(await state(detect({ tools: { 'nvidia-smi': () => ({}) } }))).toEqual([
+      'failed',
+      expect.stringContaining('printed nothing'),
+      ['NVIDIA_SMI_FAILED'],
+    ]);
     const garbage = detect({ tools: { 'nvidia-smi': () => ({ stdout: '\u0000\u0001binary, rubbish\n' }) } });
     expect(await state(garbage)).toEqual(['failed', expect.stringContaining('rubbish'), ['NVIDIA_SMI_FAILED']]);
   });
@@ -173,6 +208,10 @@ describe('a tool that fails', () => {
       'no such program',
       ['NVIDIA_SMI_MISSING'],
     ]);
-    expect(await state(detect({ files: { [`${slot}/vendor`]: '0x10de\n', [`${slot}/class`]: '0x040300\n' } }))).toEqual(['missing', 'no such program', []]);
+    expect(await state(detect({ files: { [`${slot}/vendor`]: '0x10de\n', [`${slot}/class`]: '0x040300\n' } }))).toEqual([
+      'missing',
+      'no such program',
+      [],
+    ]);
   });
 });

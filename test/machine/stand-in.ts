@@ -29,7 +29,9 @@ export function standIn(given: StandIn = {}): System & { calls: string[] } {
     arch: given.arch ?? 'x64',
     env: given.env ?? {},
     readFile: async (path) => (platform === 'linux' ? (files[path] ?? null) : null),
-    listDir: async (path) => [...new Set(Object.keys(files).flatMap((file) => (file.startsWith(`${path}/`) ? [file.slice(path.length + 1).split('/')[0]!] : [])))],
+    listDir: async (path) => [
+      ...new Set(Object.keys(files).flatMap((file) => (file.startsWith(`${path}/`) ? [file.slice(path.length + 1).split('/')[0]!] : []))),
+    ],
     run: async (command, args) => {
       calls.push([command, ...args].join(' '));
       const tool = given.tools?.[command];

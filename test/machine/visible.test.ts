@@ -47,7 +47,8 @@ describe('CUDA_VISIBLE_DEVICES', () => {
   });
 
   it('counts in another order than nvidia-smi on a mixed machine, which is worth a warning', async () => {
-    const warnings = async (env: Record<string, string>) => (await detectMachine(standIn({ env, tools: { 'nvidia-smi': nvidiaSmi(THREE) } }))).warnings;
+    const warnings = async (env: Record<string, string>) =>
+      (await detectMachine(standIn({ env, tools: { 'nvidia-smi': nvidiaSmi(THREE) } }))).warnings;
     expect((await warnings({ CUDA_VISIBLE_DEVICES: '0' })).map(({ code }) => code)).toEqual(['CUDA_ORDER']);
     expect(await warnings({ CUDA_VISIBLE_DEVICES: '0', CUDA_DEVICE_ORDER: 'PCI_BUS_ID' })).toEqual([]);
     expect(await warnings({ CUDA_VISIBLE_DEVICES: 'GPU-bbbb3333' })).toEqual([]);
