@@ -99,6 +99,13 @@ export class GraphBuilder {
     return this.hold(path, shape, options.dtype ?? 'model');
   }
 
+  /** A parameter or buffer that exists, by its full path. */
+  weight(path: string): Value {
+    const value = this.held.get(path);
+    if (!value) throw new Error(`${path} has not been declared`);
+    return value;
+  }
+
   /** Ties the parameter `name` of the running module to one that exists. */
   tie(name: string, target: Value): Value {
     const alias = join(this.modulePath, name);

@@ -14,7 +14,8 @@ import type { ModelOptions } from './options.js';
 
 /** Nothing that is read as text is near this; weights and archives are. */
 const LARGEST_FILE_BYTES = 256 * 1024 * 1024;
-const EXPECTED = 'a model is a profile name, a .yaml spec, a Hugging Face config.json or its folder, a *.graph.json, timm:NAME or torchvision:NAME';
+const EXPECTED =
+  'a model is a profile name, a .yaml spec, a Hugging Face config.json or its folder, a *.graph.json, timm:NAME or torchvision:NAME';
 
 /**
  * Reads a model: a profile's name, a batchfit spec (`*.yaml`), a Hugging Face `config.json` or its folder, an exported
@@ -76,7 +77,8 @@ async function readShippedGraph(reference: string, options: ModelOptions): Promi
   const [library, name] = reference.split(':') as [string, string];
   const folder = join(packageFolder(), 'profiles', 'graphs', library);
   const file = join(folder, `${name}.graph.json.gz`);
-  if (!/^[\w.-]+$/.test(name)) throw new UsageError('UNKNOWN_MODEL', `"${reference}" names no model`, `write ${library}:NAME, for example ${library}:resnet50`);
+  if (!/^[\w.-]+$/.test(name))
+    throw new UsageError('UNKNOWN_MODEL', `"${reference}" names no model`, `write ${library}:NAME, for example ${library}:resnet50`);
   if (!existsSync(file)) throw needsExport(reference, `${name}.graph.json`);
   const graph = JSON.parse((await unzip(await readBytes(file), file)).toString('utf8')) as ModelGraph;
   return adaptGraph(graph, options);
@@ -87,7 +89,11 @@ function fileInFolder(folder: string): string {
   if (existsSync(config)) return config;
   if (existsSync(join(folder, 'model.json'))) return join(folder, 'model.json');
   if (existsSync(join(folder, 'saved_model.pb'))) throw unsupportedModel(folder, 'a TensorFlow SavedModel');
-  throw new UsageError('BAD_MODEL', `${folder}: the folder has no config.json`, 'name a folder that holds a Hugging Face config.json, or the file itself');
+  throw new UsageError(
+    'BAD_MODEL',
+    `${folder}: the folder has no config.json`,
+    'name a folder that holds a Hugging Face config.json, or the file itself',
+  );
 }
 
 async function readBytes(file: string): Promise<Buffer> {
@@ -103,22 +109,37 @@ async function unzip(bytes: Buffer, file: string): Promise<Buffer> {
 }
 
 function unreadable(file: string, error: NodeJS.ErrnoException): UsageError {
-  return new UsageError('UNREADABLE_MODEL', `${file}: can't be read (${error.code ?? error.message})`, 'check the path and its permissions', { cause: error });
+  return new UsageError(
+    'UNREADABLE_MODEL',
+    `${file}: can't be read (${error.code ?? error.message})`,
+    'check the path and its permissions',
+    { cause: error },
+  );
 }
 
 async function unknownModel(reference: string): Promise<UsageError> {
   const near = nearestNames(reference, await profileNames());
-  const hint = near.length > 0 ? `did you mean ${near.join(', ')}? "batchfit profiles models" lists all` : '"batchfit profiles models" lists the profiles';
+  const hint =
+    near.length > 0
+      ? `did you mean ${near.join(', ')}? "batchfit profiles models" lists all`
+      : '"batchfit profiles models" lists the profiles';
   return new UsageError('UNKNOWN_MODEL', `there is no profile and no file "${reference}"`, `${hint}; ${EXPECTED}`);
 }
 
 function needsExport(reference: string, output: string): MissingError {
-  return new MissingError('NEEDS_EXPORT', `${reference} has to be exported by PyTorch first`, `run: batchfit trace ${reference} -o ${output}`);
+  return new MissingError(
+    'NEEDS_EXPORT',
+    `${reference} has to be exported by PyTorch first`,
+    `run: batchfit trace ${reference} -o ${output}`,
+  );
 }
 
 async function profileNames(): Promise<string[]> {
   const files = await readdir(join(packageFolder(), 'profiles', 'models'));
-  return files.filter((file) => file.endsWith('.yaml')).map((file) => file.slice(0, -'.yaml'.length)).sort();
+  return files
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => file.slice(0, -'.yaml'.length))
+    .sort();
 }
 
 function isProfileName(reference: string): boolean {

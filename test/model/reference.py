@@ -187,7 +187,11 @@ def main():
     for case in CASES:
         if wanted and case['name'] not in wanted:
             continue
-        result = export(case)
+        try:
+            result = export(case)
+        except Exception as error:
+            print(case['name'], 'FAILED', type(error).__name__, str(error)[:300], flush=True)
+            continue
         nodes = ',\n'.join(json.dumps(node, separators=(',', ':')) for node in result.pop('nodes'))
         head = json.dumps({'case': case, 'torch': torch.__version__, **result}, separators=(',', ':'))
         text = head[:-1] + ',"nodes":[\n' + nodes + '\n]}\n'

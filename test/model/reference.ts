@@ -38,10 +38,25 @@ const CUDNN_FLAG = new Set(['aten.layer_norm', 'aten.batch_norm', 'aten.group_no
 const COMMUTATIVE = new Set(['aten.add.Tensor', 'aten.mul.Tensor']);
 const FULL = Number.MAX_SAFE_INTEGER;
 
-function line(op: string, args: Argument[], kwargs: Record<string, Argument>, parameter: (name: string) => string, evaluate: (size: string) => number): string {
+/** A cast to another value's dtype is a cast to the weights' dtype, where all is exported in that. */
+function castAsExported(op: string, args: Argument[]): [string, Argument[]] {
+  if (op === 'aten.type_as') return ['aten.to.dtype', [args[0] as Argument, 'model']];
+  if (op === 'aten.to.device') return ['aten.to.dtype', [args[0] as Argument, args[2] as Argument]];
+  return [op, args];
+}
+
+function line(
+  exported: string,
+  given: Argument[],
+  kwargs: Record<string, Argument>,
+  parameter: (name: string) => string,
+  evaluate: (size: string) => number,
+): string {
+  const [op, args] = castAsExported(exported, given);
   const lower = (argument: Argument): unknown => {
     if (Array.isArray(argument)) return argument.map(lower);
-    if (typeof argument === 'number') return argument >= FULL ? 'end' : argument < -60000 || Object.is(argument, -0) ? (argument < 0 ? 'lowest' : 0) : argument;
+    if (typeof argument === 'number')
+      return argument >= FULL ? 'end' : argument < -60000 || Object.is(argument, -0) ? (argument < 0 ? 'lowest' : 0) : argument;
     if (typeof argument !== 'string') return argument;
     if (argument.startsWith('=')) return evaluate(argument.slice(1));
     return argument.startsWith('%') ? parameter(argument.slice(1)) : argument;
@@ -65,13 +80,18 @@ function weightNames(known: Map<string, number[]>, byName: boolean): (name: stri
   };
 }
 
-/** One line a node of the reference. */
-export function referenceLines(reference: Reference, byName: boolean): string[] {
+/** What a tied weight is called in a reader's graph, by its other names. */
+export function tiedNames(graph: ModelGraph): Map<string, string> {
+  return new Map(graph.parameters.flatMap(({ name, aliases = [] }) => aliases.map((alias) => [alias, name] as const)));
+}
+
+/** One line a node of the reference; `tied` names tied weights as the reader does. */
+export function referenceLines(reference: Reference, byName: boolean, tied = new Map<string, string>()): string[] {
   const weights = new Map(Object.entries(reference.shapes));
   const running = /running_(mean|var)$/;
   const name = weightNames(weights, byName);
   return reference.nodes.map(([op, args, kwargs, module]) => {
-    const text = line(op, args, kwargs, (ref) => (running.test(ref) ? 'running' : name(ref)), Number);
+    const text = line(op, args, kwargs, (ref) => (running.test(ref) ? 'running' : name(tied.get(ref) ?? ref)), Number);
     return byName ? `${text} @ ${module}` : text;
   });
 }
@@ -87,7 +107,13 @@ export function graphLines(graph: ModelGraph, byName: boolean): string[] {
   const name = weightNames(weights, byName);
   const symbols = { B: 3, S: 11, H: graph.symbols.H?.default ?? 0, W: graph.symbols.W?.default ?? 0 };
   return graph.nodes.map(({ op, args, kwargs = {}, module }) => {
-    const text = line(op, args, kwargs, (ref) => values.get(ref) ?? (running.has(ref) ? 'running' : name(ref)), (size) => evaluateSize(size, symbols));
+    const text = line(
+      op,
+      args,
+      kwargs,
+      (ref) => values.get(ref) ?? (running.has(ref) ? 'running' : name(ref)),
+      (size) => evaluateSize(size, symbols),
+    );
     return byName ? `${text} @ ${module.replace(/@\d+/g, '')}` : text;
   });
 }

@@ -48,11 +48,11 @@ export interface BatchNormParts {
 
 /** F.layer_norm over the last dimensions. */
 export function layerNorm(g: GraphBuilder, x: Value, shape: number[], weight: Value | null, bias: Value | null, eps = 1e-5): Value {
-  return g.call('aten.layer_norm', dropDefaults([x, shape, weight, bias, eps], 2, [null, null, 1e-5]), x);
+  return g.call('aten.layer_norm', [x, shape, weight, bias, eps], x);
 }
 
 export function groupNorm(g: GraphBuilder, x: Value, groups: number, weight: Value, bias: Value, eps = 1e-5): Value {
-  return g.call('aten.group_norm', dropDefaults([x, groups, weight, bias, eps], 2, [null, null, 1e-5]), x);
+  return g.call('aten.group_norm', [x, groups, weight, bias, eps], x);
 }
 
 /** Rows of `weight` [count, features]; `padding` is nn.Embedding's padding_idx. */

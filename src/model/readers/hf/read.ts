@@ -1,8 +1,83 @@
 /** Reads a Hugging Face config.json: the family by `model_type`, the head by `architectures`. */
 import { UsageError } from '../../../errors.js';
 import type { ModelGraph, ModelSource } from '../../graph.js';
-import type { ModelOptions } from '../../options.js';
+import { nearestNames } from '../../nearest.js';
+import { HEADS, type Head, type ModelOptions } from '../../options.js';
+import { configError } from './config.js';
+import { canFuseAttention, fusesAttention, parseRelease } from './release.js';
+import type { Request } from './text.js';
 
+interface Family {
+  /** The head of a config that names no architecture. */
+  head: Head;
+  /** Loaded on first use: each family is a file of its own. */
+  load(): Promise<(request: Request) => ModelGraph>;
+}
+
+const FAMILIES: Record<string, Family> = {
+  gpt2: { head: 'causal-lm', load: async () => (await import('./gpt2.js')).readGpt2 },
+  llama: { head: 'causal-lm', load: async () => (await import('./llama.js')).readLlama },
+  mistral: { head: 'causal-lm', load: async () => (await import('./llama.js')).readMistral },
+  mixtral: { head: 'causal-lm', load: async () => (await import('./llama.js')).readMixtral },
+  qwen2: { head: 'causal-lm', load: async () => (await import('./llama.js')).readQwen2 },
+  qwen3: { head: 'causal-lm', load: async () => (await import('./llama.js')).readQwen3 },
+  gemma: { head: 'causal-lm', load: async () => (await import('./llama.js')).readGemma },
+  gemma2: { head: 'causal-lm', load: async () => (await import('./llama.js')).readGemma2 },
+};
+
+/** Ends of architecture names, and the heads that they are. */
+const ARCHITECTURES: [ending: RegExp, head: Head][] = [
+  [/(ForCausalLM|LMHeadModel)$/, 'causal-lm'],
+  [/ForMaskedLM$/, 'masked-lm'],
+  [/ForSequenceClassification$/, 'sequence-classification'],
+  [/ForTokenClassification$/, 'token-classification'],
+  [/ForConditionalGeneration$/, 'seq2seq-lm'],
+  [/ForImageClassification$/, 'image-classification'],
+];
+
+/**
+ * The training graph of the model that a parsed config.json describes, with the defaults of its config class.
+ * Throws UsageError naming the file and the field.
+ */
 export async function readHuggingFaceConfig(document: unknown, source: ModelSource, options: ModelOptions): Promise<ModelGraph> {
-  throw new UsageError('BAD_CONFIG', `${source.reference}: ${JSON.stringify(document)} ${JSON.stringify(options)}`);
+  const raw = document as Record<string, unknown>;
+  const file = source.reference;
+  const type = raw.model_type;
+  if (typeof type !== 'string') throw configError(file, 'model_type', 'missing', 'a config.json names its family: "model_type": "llama"');
+  const family = Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
+  if (!family) {
+    const near = nearestNames(type, Object.keys(FAMILIES));
+    const hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : `the families are ${Object.keys(FAMILIES).join(', ')}`;
+    throw new UsageError(
+      'UNSUPPORTED_MODEL',
+      `${file}: model_type: "${type}" is not supported yet`,
+      `${hint}; other models: batchfit trace`,
+    );
+  }
+  if (options.image) throw new UsageError('BAD_MODEL_OPTION', `--image: ${type} reads text`, 'its length is --seq');
+  const release = parseRelease(raw.transformers_version);
+  const { attention = 'auto' } = options;
+  const eager = attention === 'math' || !canFuseAttention(type) || (attention === 'auto' && !fusesAttention(release, type));
+  const read = await family.load();
+  return read({ raw, file, name: modelName(raw, type), source, head: headOf(raw, file, family, options), release, eager, options });
+}
+
+function headOf(raw: Record<string, unknown>, file: string, family: Family, options: ModelOptions): Head {
+  if (options.head !== undefined) {
+    const head = HEADS.find((name) => name === options.head);
+    if (!head) throw new UsageError('BAD_MODEL_OPTION', `--head: expected one of ${HEADS.join(', ')}, found "${options.head}"`);
+    return head;
+  }
+  if (raw.architectures === undefined || raw.architectures === null) return family.head;
+  const name = Array.isArray(raw.architectures) ? raw.architectures[0] : undefined;
+  if (typeof name !== 'string')
+    throw configError(file, 'architectures', `expected a list of class names, found ${JSON.stringify(raw.architectures)}`);
+  const known = ARCHITECTURES.find(([ending]) => ending.test(name));
+  if (!known)
+    throw configError(file, 'architectures', `${name} has no head that is supported`, `choose one with --head: ${HEADS.join(', ')}`);
+  return known[1];
+}
+
+function modelName(raw: Record<string, unknown>, type: string): string {
+  return typeof raw._name_or_path === 'string' && raw._name_or_path !== '' ? raw._name_or_path : type;
 }

@@ -1,0 +1,61 @@
+/** Heads on a decoder's hidden states [B, S, features]: next token, whole sequence, each token. */
+
+import { capSoftly } from '../../blocks/attention.js';
+import { causalLoss, sequenceLoss, tokenLoss } from '../../blocks/losses.js';
+import { dropoutModule, linearModule } from '../../blocks/modules.js';
+import { size, type Value } from '../../builder.js';
+import type { ModelGraph } from '../../graph.js';
+import { binary, compare } from '../../ops/elementwise.js';
+import { linear } from '../../ops/layers.js';
+import { labelCount, sequenceLabels, shiftFor, type Text, tokenLabels } from './text.js';
+
+export interface LanguageHead {
+  /** The token embedding's weight where the head shares it. */
+  tied: Value | null;
+  bias?: boolean;
+  /** cap * tanh(logits / cap) (Gemma 2). */
+  softcap?: number | null;
+  /** A module path other than lm_head. */
+  name?: string;
+  /** What the model adds to the loss. */
+  extraLoss?: ((loss: Value) => Value) | undefined;
+}
+
+/** Logits over the vocabulary and the next-token loss, labels = input_ids. */
+export function finishCausal(text: Text, hidden: Value, head: LanguageHead): ModelGraph {
+  const { g } = text;
+  const { tied, bias = false, softcap = null, name = 'lm_head' } = head;
+  const logits = tied
+    ? g.inModule(name, () => linear(g, hidden, g.tie('weight', tied), bias ? g.parameter('bias', [text.vocabulary]) : null))
+    : linearModule(g, name, hidden, text.vocabulary, bias);
+  const capped = softcap === null ? logits : capSoftly(g, logits, softcap);
+  const loss = causalLoss(g, capped, text.ids, shiftFor(text));
+  return g.finish(head.extraLoss ? head.extraLoss(loss) : loss, [capped]);
+}
+
+/** Scores of every token, of which the last that is not padding counts; the label is one a sequence. */
+export function finishLastToken(text: Text, hidden: Value, padding: number): ModelGraph {
+  const { g, batch, length, ids } = text;
+  const labels = labelCount(text);
+  const scores = linearModule(g, 'score', hidden, labels, false);
+  const present = g.call('aten.to.dtype', [compare(g, 'aten.ne.Scalar', ids, padding), 'int32'], { shape: ids.shape, dtype: 'int32' });
+  const positions = g.call('aten.arange', [size(length)], { shape: [length], dtype: 'int32' }, { dtype: 'int32' });
+  const last = g.call('aten.argmax', [binary(g, 'aten.mul.Tensor', positions, present), -1], { shape: [batch], dtype: 'int64' });
+  const rows = g.call('aten.arange', [size(batch)], { shape: [batch], dtype: 'int64' });
+  const pooled = g.call('aten.index.Tensor', [scores, [rows, last]], { shape: [batch, labels], dtype: scores.dtype });
+  return g.finish(sequenceLoss(g, pooled, sequenceLabels(text, labels)), [pooled]);
+}
+
+export interface TokenHead {
+  name: string;
+  dropout: number;
+  float32: 'after-view' | false;
+}
+
+/** A label for each token. */
+export function finishTokens(text: Text, hidden: Value, head: TokenHead): ModelGraph {
+  const { g } = text;
+  const labels = labelCount(text);
+  const logits = linearModule(g, head.name, dropoutModule(g, 'dropout', hidden, head.dropout), labels);
+  return g.finish(tokenLoss(g, logits, tokenLabels(text, labels), head.float32), [logits]);
+}
