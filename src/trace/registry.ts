@@ -44,16 +44,16 @@ export function call(s: Session, op: string, args: Value[], named: Named = {}): 
     const dot = name.indexOf('.');
     const base = dot < 0 ? name : name.slice(0, dot);
     if (lowPrecisionOperators.has(base)) {
-      const cast = args.map((a) => castAll(s, a, type));
+      const cast = castArguments(s, args, type);
       return s.withoutAutocast(() => rule(s, cast, named));
     }
     if (singlePrecisionOperators.has(base)) {
-      const cast = args.map((a) => castAll(s, a, 'float32'));
+      const cast = castArguments(s, args, 'float32');
       return s.withoutAutocast(() => rule(s, cast, named));
     }
     if (widestTypeOperators.has(base)) {
       const widest = widestType(args, type);
-      const cast = args.map((a) => castAll(s, a, widest));
+      const cast = castArguments(s, args, widest);
       return s.withoutAutocast(() => rule(s, cast, named));
     }
     return rule(s, args, named);
@@ -70,6 +70,13 @@ function widestType(args: Value[], low: ElementType): ElementType {
   let widest = low;
   for (const a of args.flat(2) as Value[]) if (a instanceof Tensor && isFloating(a.type)) widest = promote(widest, a.type);
   return widest;
+}
+
+/** The last argument first, as compilers evaluate them: backward then meets the casts in the opposite order. */
+function castArguments(s: Session, args: Value[], type: ElementType): Value[] {
+  const cast: Value[] = new Array(args.length).fill(null);
+  for (let i = args.length - 1; i >= 0; i--) cast[i] = castAll(s, args[i] ?? null, type);
+  return cast;
 }
 
 /** Autocast's cached_cast: low-precision copies of float32 weights are kept until the outermost context ends. */

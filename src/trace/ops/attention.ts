@@ -38,14 +38,15 @@ function flashAttention(s: Session, q: Tensor, k: Tensor, v: Tensor, dropout: nu
   const width = q.size(-1);
   const pad = (t: Tensor): Tensor => (width % 8 === 0 ? t : constantPad(s, t, [0, upTo(width, 8) - width]));
   const [qp, kp, vp] = [pad(q), pad(k), pad(v)] as [Tensor, Tensor, Tensor];
-  const out = headsInside(s, qp.shape, q.type);
+  // empty_like(q): the order of q's dimensions, made dense where q is a part of a packed projection.
+  const out = s.emptyLike(qp);
   const logsumexp = s.empty(q.shape.slice(0, 3), 'float32');
   const state = s.empty([2], 'int64');
   const unused = s.empty([], 'int64');
   s.tape.countKernel('_scaled_dot_product_flash_attention');
   s.record('flash_attention', [qp, kp, vp], [out], [qp, kp, vp, out, logsumexp, state, unused], ([grad]) => {
     if (!grad || dropout < 0) return [null, null, null];
-    return [headsInside(s, qp.shape, q.type), headsInside(s, kp.shape, k.type), headsInside(s, vp.shape, v.type)];
+    return [s.emptyLike(qp), s.emptyLike(kp), s.emptyLike(vp)];
   });
   return width % 8 === 0 ? out : slice(s, out, 3, 0, width);
 }

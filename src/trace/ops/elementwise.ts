@@ -146,9 +146,12 @@ function divRule(inPlace: boolean): Rule {
       const first = needs[0] ? times(s, grad, b) : null;
       if (!needs[1]) return [first, null];
       // -grad * ((self / other) / other)
-      const negative = elementwise(s, [grad]);
-      const quotient = times(s, original ?? (y as Tensor), b);
-      return [first, times(s, negative, times(s, quotient, b))];
+      const second = s.scope(() => {
+        const negative = elementwise(s, [grad]);
+        const quotient = times(s, original ?? (y as Tensor), b);
+        return times(s, negative, times(s, quotient, b));
+      });
+      return [first, second];
     });
     return out;
   };
@@ -163,8 +166,9 @@ const powRule: Rule = (s, args) => {
   s.record('pow', [x, y], [out], [x, y, y?.requiresGrad ? out : null], ([grad], needs) => {
     if (!grad) return [null, null];
     const base = (x ?? y) as Tensor;
-    const first = needs[0] ? times(s, grad, times(s, elementwise(s, onlyTensors([a, b])), 1)) : null;
-    return [first, needs[1] ? times(s, grad, times(s, out, elementwise(s, [base]))) : null];
+    // grad * (exponent * self.pow(exponent - 1)), and grad * (result * self.log())
+    const first = needs[0] ? s.scope(() => times(s, grad, times(s, elementwise(s, onlyTensors([a, b])), 1))) : null;
+    return [first, needs[1] ? s.scope(() => times(s, grad, times(s, out, elementwise(s, [base])))) : null];
   });
   return out;
 };
@@ -206,7 +210,7 @@ const extremumRule: Rule = (s, args) => {
       elementwise(s, [a, b], 'bool');
       return s.options.outOfPlaceSums ? elementwise(s, [chosen]) : chosen;
     };
-    return [needs[0] ? one() : null, needs[1] ? one() : null];
+    return [needs[0] ? s.scope(one) : null, needs[1] ? s.scope(one) : null];
   });
   return out;
 };
@@ -218,8 +222,8 @@ const addcmulRule: Rule = (s, args) => {
     if (!grad) return [null, null, null];
     return [
       grad,
-      needs[1] ? elementwise(s, [grad, elementwise(s, [b])]) : null,
-      needs[2] ? elementwise(s, [grad, elementwise(s, [a])]) : null,
+      needs[1] ? s.scope(() => elementwise(s, [grad, elementwise(s, [b])])) : null,
+      needs[2] ? s.scope(() => elementwise(s, [grad, elementwise(s, [a])])) : null,
     ];
   });
   return out;
