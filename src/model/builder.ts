@@ -38,6 +38,8 @@ export class GraphBuilder {
   private readonly calls = new Map<string, number>();
   private readonly names = new Map<string, number>();
   private readonly held = new Map<string, Value>();
+  /** Children of a module in the order of their registration, where that is not the order of their use. */
+  private readonly order = new Map<string, string[]>();
 
   constructor(name: string, source: ModelSource) {
     this.graph = {
@@ -99,6 +101,11 @@ export class GraphBuilder {
     return this.hold(path, shape, options.dtype ?? 'model');
   }
 
+  /** Says in which order the running module registers its children: the order of its parameters. */
+  orderChildren(...names: string[]): void {
+    this.order.set(this.modulePath, names);
+  }
+
   /** A parameter or buffer that exists, by its full path. */
   weight(path: string): Value {
     const value = this.held.get(path);
@@ -143,7 +150,28 @@ export class GraphBuilder {
 
   /** Ends the graph: what backward starts from, and what the model's call returns. */
   finish(loss: Value, outputs: readonly Value[]): ModelGraph {
-    return { ...this.graph, loss: loss.name, outputs: outputs.map(({ name }) => name) };
+    const { parameters, buffers } = this.graph;
+    const sorted = { parameters: this.inOrder(parameters), buffers: this.inOrder(buffers) };
+    return { ...this.graph, ...sorted, loss: loss.name, outputs: outputs.map(({ name }) => name) };
+  }
+
+  /** As `named_parameters()`: a module's own before its children's, children as registered. */
+  private inOrder<T extends { name: string }>(weights: readonly T[]): T[] {
+    const ranks = new Map<string, number>();
+    const rank = (parent: string, child: string, leaf: boolean): number => {
+      const known = ranks.get(`${parent}/${child}`);
+      if (known !== undefined) return known;
+      const registered = this.order.get(parent)?.indexOf(child) ?? -1;
+      const value = leaf ? -1e6 + ranks.size : registered >= 0 ? registered : 1e3 + ranks.size;
+      ranks.set(`${parent}/${child}`, value);
+      return value;
+    };
+    const keyed = weights.map((weight) => {
+      const parts = weight.name.split('.');
+      const key = parts.map((part, level) => rank(parts.slice(0, level).join('.'), part, level === parts.length - 1));
+      return { weight, key };
+    });
+    return keyed.sort((a, b) => compareKeys(a.key, b.key)).map(({ weight }) => weight);
   }
 
   private hold(name: string, shape: readonly Size[], dtype: DType): Value {
@@ -165,6 +193,11 @@ export class GraphBuilder {
 function lower(argument: CallArgument): Argument {
   if (Array.isArray(argument)) return argument.map(lower);
   return argument !== null && typeof argument === 'object' ? `%${(argument as Value).name}` : (argument as Argument);
+}
+
+function compareKeys(a: readonly number[], b: readonly number[]): number {
+  const level = a.findIndex((value, index) => value !== b[index]);
+  return level < 0 ? a.length - b.length : (a[level] as number) - (b[level] ?? Number.NEGATIVE_INFINITY);
 }
 
 function join(path: string, name: string): string {

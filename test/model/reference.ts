@@ -102,7 +102,7 @@ export function graphLines(graph: ModelGraph, byName: boolean): string[] {
   const running = new Set(graph.buffers.filter(({ name }) => /running_(mean|var)$/.test(name)).map(({ name }) => name));
   const values = new Map<string, string>();
   graph.nodes.forEach(({ outputs }, index) => {
-    outputs.forEach((output, part) => values.set(output, outputs.length > 1 ? `${index}.${part}` : `${index}`));
+    for (const [part, output] of outputs.entries()) values.set(output, outputs.length > 1 ? `${index}.${part}` : `${index}`);
   });
   const name = weightNames(weights, byName);
   const symbols = { B: 3, S: 11, H: graph.symbols.H?.default ?? 0, W: graph.symbols.W?.default ?? 0 };

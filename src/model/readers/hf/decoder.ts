@@ -124,6 +124,7 @@ interface Shared {
 
 function block(text: Text, decoder: Decoder, x: Value, shared: Shared): Value {
   const { g } = text;
+  g.orderChildren('self_attn', 'mlp', 'input_layernorm', 'post_attention_layernorm');
   const normed = norm(text, decoder, 'input_layernorm', x);
   const attended = g.inModule('self_attn', () => attention(text, decoder, normed, shared));
   const hidden = add(g, x, decoder.sandwich ? norm(text, decoder, 'post_attention_layernorm', attended) : attended);
@@ -135,6 +136,7 @@ function block(text: Text, decoder: Decoder, x: Value, shared: Shared): Value {
 function attention(text: Text, decoder: Decoder, x: Value, { mask, tables }: Shared): Value {
   const { g } = text;
   const { heads, keyValueHeads, headSize, bias } = decoder;
+  g.orderChildren('q_proj', 'k_proj', 'v_proj', 'o_proj', 'q_norm', 'k_norm');
   const project = (name: string, count: number) => {
     const projected = linearModule(g, name, x, count * headSize, bias.qkv);
     if (!decoder.headNorm || name === 'v_proj') return splitHeads(g, projected, headSize);

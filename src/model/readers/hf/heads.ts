@@ -59,3 +59,27 @@ export function finishTokens(text: Text, hidden: Value, head: TokenHead): ModelG
   const logits = linearModule(g, head.name, dropoutModule(g, 'dropout', hidden, head.dropout), labels);
   return g.finish(tokenLoss(g, logits, tokenLabels(text, labels), head.float32), [logits]);
 }
+
+/** A label for each sequence from logits [B, labels]. */
+export function finishSequence(text: Text, logitsFor: (labels: number) => Value): ModelGraph {
+  const labels = labelCount(text);
+  const logits = logitsFor(labels);
+  return text.g.finish(sequenceLoss(text.g, logits, sequenceLabels(text, labels)), [logits]);
+}
+
+/** A linear layer to the vocabulary that shares the embedding's weight, its bias also held by the head under `bias`. */
+export function tiedDecoder(text: Text, name: string, hidden: Value, tied: Value | null, bias: string | null): Value {
+  const { g } = text;
+  const shared = bias === null ? null : g.parameter(bias, [text.vocabulary]);
+  return g.inModule(name, () => {
+    const weight = tied ? g.tie('weight', tied) : g.parameter('weight', [text.vocabulary, Number(hidden.shape[2])]);
+    return linear(g, hidden, weight, shared ? g.tie('bias', shared) : g.parameter('bias', [text.vocabulary]));
+  });
+}
+
+/** The loss of an encoder's language head: each token's (masked), or the next one's where the model is a decoder. */
+export function finishVocabulary(text: Text, logits: Value): ModelGraph {
+  const { g, ids, head } = text;
+  const loss = head === 'causal-lm' ? causalLoss(g, logits, ids, shiftFor(text)) : tokenLoss(g, logits, ids, false);
+  return g.finish(loss, [logits]);
+}

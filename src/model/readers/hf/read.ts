@@ -22,6 +22,9 @@ const FAMILIES: Record<string, Family> = {
   qwen2: { head: 'causal-lm', load: async () => (await import('./llama.js')).readQwen2 },
   qwen3: { head: 'causal-lm', load: async () => (await import('./llama.js')).readQwen3 },
   gemma: { head: 'causal-lm', load: async () => (await import('./llama.js')).readGemma },
+  bert: { head: 'masked-lm', load: async () => (await import('./bert.js')).readBert },
+  roberta: { head: 'masked-lm', load: async () => (await import('./bert.js')).readRoberta },
+  electra: { head: 'masked-lm', load: async () => (await import('./bert.js')).readElectra },
   gemma2: { head: 'causal-lm', load: async () => (await import('./llama.js')).readGemma2 },
 };
 
