@@ -50,9 +50,10 @@ export async function cgroupDirs(system: System, controller: Controller): Promis
   });
 }
 
-/** Every memory limit that binds this process, in no order; none outside cgroups. */
-export async function memoryLimits(system: System): Promise<MemoryLimit[]> {
+/** Every memory limit that binds this process, in no order; null where no memory cgroup can be seen. */
+export async function memoryLimits(system: System): Promise<MemoryLimit[] | null> {
   const dirs = await cgroupDirs(system, 'memory');
+  if (dirs.length === 0) return null;
   const found = await Promise.all(dirs.map((dir, index) => limitsOf(system, dir, index > 0 && dirs[index - 1]?.version === dir.version)));
   return found.flat();
 }

@@ -1,6 +1,6 @@
 /** The computer itself: cores and memory as a process here can really use them. */
 import { KIB } from '../units.js';
-import { cpuQuotas, type MemoryLimit, memoryLimits } from './cgroup.js';
+import { cpuQuotas, memoryLimits } from './cgroup.js';
 import type { CoreLimiter, Cpu, Host, HostMemory } from './machine.js';
 import type { System } from './system.js';
 
@@ -11,20 +11,21 @@ export async function readHost(system: System): Promise<Host> {
   return { os: hardware.os || system.runtime().os, cpu, memory };
 }
 
-/** RAM with the tightest of the host's size, every cgroup around this process and what the runtime itself read. */
+/** RAM with the tightest of the host's size and every cgroup around this process, or what the runtime itself read. */
 export async function readMemory(system: System): Promise<HostMemory> {
   const { totalMemory, freeMemory, constrainedMemory } = system.runtime();
   const meminfo = parseMeminfo((await system.readFile('/proc/meminfo')) ?? '');
   const totalBytes = meminfo.total ?? totalMemory;
   const freeBytes = meminfo.available ?? (system.platform === 'linux' ? freeMemory : (await system.hardware()).availableMemory);
-  const limits = await memoryLimits(system);
-  const tightest = limits.reduce<MemoryLimit | null>(
-    (least, limit) => (limit.limitBytes < (least?.limitBytes ?? Infinity) ? limit : least),
-    null,
+  const seen = await memoryLimits(system);
+  const limits = seen ?? [];
+  // Of equal limits the one whose own file says so goes before what a child's statistics repeat.
+  const [tightest] = limits.toSorted(
+    (a, b) => a.limitBytes - b.limitBytes || Number(a.availableBytes === null) - Number(b.availableBytes === null),
   );
   const availableBytes = Math.min(freeBytes, ...limits.map((limit) => limit.availableBytes ?? limit.limitBytes));
-  const bound = Math.min(totalBytes, tightest?.limitBytes ?? Infinity);
-  if (constrainedMemory !== null && constrainedMemory < bound) {
+  // Node takes cgroup v1's soft limits for hard ones, so it is asked only where the cgroups cannot be.
+  if (seen === null && constrainedMemory !== null && constrainedMemory < totalBytes) {
     const available = Math.min(availableBytes, constrainedMemory);
     return { totalBytes, limitBytes: constrainedMemory, availableBytes: available, limitedBy: 'runtime', limitPath: null };
   }
@@ -38,10 +39,7 @@ async function readCpu(system: System, model: string, physicalCores: number): Pr
   const { logicalCores, availableParallelism } = system.runtime();
   const [status, quotas] = await Promise.all([system.readFile('/proc/self/status'), cpuQuotas(system)]);
   const allowed = countList(/^Cpus_allowed_list:\s*(\S+)/m.exec(status ?? '')?.[1]) ?? availableParallelism;
-  const quota = quotas.reduce<(typeof quotas)[number] | null>(
-    (least, next) => (next.cores < (least?.cores ?? Infinity) ? next : least),
-    null,
-  );
+  const [quota] = quotas.toSorted((a, b) => a.cores - b.cores);
   let usableCores = Math.max(1, logicalCores);
   let coresLimitedBy: CoreLimiter = 'host';
   if (allowed < usableCores) [usableCores, coresLimitedBy] = [allowed, 'affinity'];

@@ -32,6 +32,15 @@ describe('memory without a container', () => {
     const found = await memory({ platform: 'darwin', runtime: { constrainedMemory: 2 * GIB } });
     expect(found).toMatchObject({ limitBytes: 2 * GIB, availableBytes: 2 * GIB, limitedBy: 'runtime', limitPath: null });
   });
+
+  it('does not take a soft limit that Node reads for a hard one', async () => {
+    const files = {
+      '/proc/self/cgroup': '4:memory:/\n',
+      '/proc/self/mountinfo': V1_MOUNT,
+      '/sys/fs/cgroup/memory/memory.soft_limit_in_bytes': `${GIB}\n`,
+    };
+    expect(await memory({ files, runtime: { constrainedMemory: GIB } })).toMatchObject({ limitBytes: 64 * GIB, limitedBy: 'host' });
+  });
 });
 
 describe('memory under cgroup v2', () => {
@@ -138,6 +147,17 @@ describe('memory under cgroup v1', () => {
       limitPath: '/sys/fs/cgroup/memory/jobs/memory.limit_in_bytes',
     });
     expect(await memory(tree(parent('0')))).toMatchObject({ limitedBy: 'host' });
+  });
+
+  it("names the ancestor's own file, not the statistics that repeat it", async () => {
+    const files = {
+      [`${job}/memory.limit_in_bytes`]: '9223372036854771712\n',
+      [`${job}/memory.stat`]: `hierarchical_memory_limit ${2 * GIB}\n`,
+      '/sys/fs/cgroup/memory/jobs/memory.limit_in_bytes': `${2 * GIB}\n`,
+      '/sys/fs/cgroup/memory/jobs/memory.usage_in_bytes': `${GIB}\n`,
+      '/sys/fs/cgroup/memory/jobs/memory.use_hierarchy': '1\n',
+    };
+    expect(await memory(tree(files))).toMatchObject({ availableBytes: GIB, limitPath: '/sys/fs/cgroup/memory/jobs/memory.limit_in_bytes' });
   });
 
   it('is known from hierarchical_memory_limit when a container hides the ancestor', async () => {
