@@ -76,7 +76,7 @@ describe('what stands below the flags', () => {
     ['estimate: {batch: 0}', /^batchfit\.yaml: estimate\.batch: expected a whole number/],
     ['precision: {a: 1}', /^batchfit\.yaml: precision: expected text or a number/],
     ['estimate: 3', /^batchfit\.yaml: estimate: expected flags and their values/],
-    ['json: maybe', /^batchfit\.yaml: json: expected true or false/],
+    ['quiet: maybe', /^batchfit\.yaml: quiet: expected true or false/],
     ['- a', /^batchfit\.yaml: expected flags and their values$/],
     ['a: [', /^batchfit\.yaml: not valid YAML/],
   ])('batchfit.yaml with "%s" is refused', (config, message) => expectRefusal(['estimate', 'digits-mlp'], 2, message, inFolder(config)));

@@ -59,6 +59,6 @@ const ajv = new Ajv2020({ allErrors: true });
 
 function assertSchema(document: { schema: string }): void {
   const name = /^batchfit\/(.*)@1$/.exec(document.schema)?.[1];
-  const validate = ajv.compile(JSON.parse(readFileSync(`${ROOT}/schemas/${name}.json`, 'utf8')));
-  if (!validate(document)) throw new Error(`${document.schema} breaks its schema: ${ajv.errorsText(validate.errors)}`);
+  const schema = JSON.parse(readFileSync(`${ROOT}/schemas/${name}.json`, 'utf8'));
+  if (!ajv.validate(schema, document)) throw new Error(`${name} breaks its schema: ${ajv.errorsText()}`);
 }
