@@ -106,7 +106,7 @@ function failureWarning(tool: Tool): Warning {
 function toDevice(row: Row, host: HostMemory): Device {
   const index = row.index!;
   const text = (field: string) => (row[field] === undefined || isBlank(row[field]) ? null : row[field]);
-  const bytes = (field: string) => (/^\d+$/.test(row[field] ?? '') ? Number(row[field]) * MIB : null);
+  const bytes = (field: string) => mebibytes(row[field]);
   const total = bytes('memory.total');
   const used = bytes('memory.used');
   const migMode = text('mig.mode.current');
@@ -137,6 +137,12 @@ function toDevice(row: Row, host: HostMemory): Device {
   };
 }
 
+/** `nounits` leaves a bare number of MiB; wrappers that ignore it leave the unit. */
+function mebibytes(cell: string | undefined): number | null {
+  const match = /^(\d+)( MiB)?$/.exec(cell ?? '');
+  return match ? Number(match[1]) * MIB : null;
+}
+
 function isBlank(cell: string): boolean {
   return cell === '' || /^\[?(N\/A|Not Supported|Insufficient Permissions|Unknown Error|GPU is lost|GPU requires reset)\]?$/i.test(cell);
 }
@@ -154,7 +160,7 @@ async function addProcesses(system: System, command: string, cards: Device[]): P
     const process: DeviceProcess = {
       pid: Number(pid),
       name: cells.slice(2, -1).join(', '),
-      usedBytes: /^\d+$/.test(used) ? Number(used) * MIB : null,
+      usedBytes: mebibytes(used),
     };
     cards.find((card) => card.uuid === uuid)?.processes.push(process);
   }
