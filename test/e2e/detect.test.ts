@@ -16,7 +16,7 @@ function withNvidiaSmi(body: string): { env: Record<string, string> } {
   const folder = mkdtempSync(join(tmpdir(), 'batchfit-smi-'));
   folders.push(folder);
   writeFileSync(join(folder, 'nvidia-smi'), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
-  return { env: { PATH: `${folder}:${process.env['PATH']}` } };
+  return { env: { PATH: `${folder}:${process.env.PATH}` } };
 }
 
 describe('detect', () => {
