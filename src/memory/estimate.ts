@@ -61,6 +61,9 @@ export interface MemoryEstimate {
 /** Beyond this nothing is searched: data sets are smaller. */
 const LARGEST_BATCH = 2 ** 24;
 
+/** A first step around the guessed batch, as a share of it. */
+const GUESS_ERROR = 0.005;
+
 /** How far the reserve may be off upwards before a device figure is exceeded: cuDNN's workspaces and fragmentation. */
 const RESERVE_HIGH = 1.06;
 const RESERVE_LOW = 0.97;
@@ -103,10 +106,12 @@ export class Estimator {
 
   /** Memory at one batch, without asking what fits. */
   memory(batch: number): Memory {
+    // Both ends of the line that gives every other batch, the reported one exactly.
+    for (const each of [batch, 2 * batch]) this.running.trace(each);
     const tensors = this.traced.tensorPeak(batch);
     const tensorReserved = this.traced.reserved(batch, false);
     const live = this.running.tensorPeak(batch);
-    const reserved = this.running.reserved(batch, true, this.limits());
+    const reserved = this.capability > 0 ? this.running.reservedWithin(batch, this.target.usableBytes - this.context.best) : this.running.reserved(batch, true);
     const device = this.deviceBytes(reserved.peakReserved);
     const more = this.running.tensorPeak(2 * batch);
     const moreDevice = this.deviceBytes(this.running.reserved(2 * batch, true).peakReserved).best;
@@ -158,10 +163,6 @@ export class Estimator {
     return this.running.trace(batch);
   }
 
-  private limits(): { capacity?: number } {
-    return this.capability > 0 ? { capacity: Math.max(0, this.target.usableBytes - this.context.best) } : {};
-  }
-
   private deviceBytes(reserved: number): Range {
     return {
       low: Math.round(reserved * RESERVE_LOW + this.context.low),
@@ -172,23 +173,26 @@ export class Estimator {
 
   /** Whether a batch fits by the low, best or high figure; near the limit the allocator frees its cache and tries again. */
   fits(batch: number, figure: keyof Range): boolean {
-    const factor = figure === 'high' ? RESERVE_HIGH : figure === 'low' ? RESERVE_LOW : 1;
-    const room = (this.target.usableBytes - this.context[figure]) / factor;
+    const room = this.room(figure);
     if (room <= 0) return false;
     if (this.capability === 0) return this.running.tensorPeak(batch).requestedBytes <= room;
-    if (this.running.tensorPeak(batch).bytes > room) return false;
-    return !this.running.reserved(batch, true, { capacity: room }).outOfMemory;
+    return !this.running.reservedWithin(batch, room).outOfMemory;
   }
 
-  /** The largest batch that fits by a figure: doubled from 1, then bisected. */
+  /** The largest batch that fits by a figure: from a straight line through two batches, then bracketed and bisected. */
   largest(figure: keyof Range): number {
     const known = this.known.get(figure);
     if (known !== undefined) return known;
+    const guess = this.guess(figure);
     let fitting = 0;
-    let failing = 1;
-    while (failing <= LARGEST_BATCH && this.fits(failing, figure)) {
-      fitting = failing;
-      failing *= 2;
+    let failing = LARGEST_BATCH + 1;
+    let step = Math.max(1, Math.round(guess * GUESS_ERROR));
+    for (let batch = guess; failing - fitting > 1; ) {
+      if (this.fits(batch, figure)) fitting = batch;
+      else failing = batch;
+      if (fitting > 0 && failing <= LARGEST_BATCH) break;
+      batch = fitting > 0 ? Math.min(fitting + step, LARGEST_BATCH) : Math.max(failing - step, 1);
+      step *= 2;
     }
     while (failing - fitting > 1) {
       const middle = (fitting + failing) >> 1;
@@ -197,5 +201,20 @@ export class Estimator {
     }
     this.known.set(figure, fitting);
     return fitting;
+  }
+
+  private guess(figure: keyof Range): number {
+    const [one, two] = [2, 4].map((batch) => this.running.reserved(batch, true).peakReserved) as [number, number];
+    const best = figure === 'best' ? 0 : this.largest('best');
+    const [batch, bytes] = best > 0 ? [best, this.running.reserved(best, true).peakReserved] : [4, two];
+    const perSample = best > 4 ? (bytes - two) / (best - 4) : (two - one) / 2;
+    const room = this.room(figure);
+    return perSample > 0 ? Math.min(Math.max(Math.round(batch + (room - bytes) / perSample), 1), LARGEST_BATCH) : 1;
+  }
+
+  /** Bytes that the allocator may reserve by a figure. */
+  private room(figure: keyof Range): number {
+    const factor = figure === 'high' ? RESERVE_HIGH : figure === 'low' ? RESERVE_LOW : 1;
+    return (this.target.usableBytes - this.context[figure]) / factor;
   }
 }

@@ -23,6 +23,7 @@ interface Traced {
 
 export class Simulator {
   private readonly traced = new Map<number, Traced>();
+  private readonly replayed = new Map<string, Reserved>();
   private affine: { from: Traced; batch: number; slopes: number[] } | null | undefined;
 
   constructor(
@@ -74,7 +75,20 @@ export class Simulator {
 
   /** What the CUDA caching allocator reserves for the loop alone, or with the libraries' workspaces. */
   reserved(batch: number, withWorkspaces: boolean, options: CachingAllocatorOptions = {}): Reserved {
+    const key = `${batch}/${withWorkspaces}/${options.capacity ?? ''}`;
+    const known = this.replayed.get(key);
+    if (known) return known;
     const { loop, sizes, traces } = this.at(batch);
-    return replay(loop, sizes, options, withWorkspaces ? workspaces(this.options.capability, traces.fresh) : []);
+    const result = replay(loop, sizes, options, withWorkspaces ? workspaces(this.options.capability, traces.fresh) : []);
+    this.replayed.set(key, result);
+    return result;
+  }
+
+  /** Reserved memory with workspaces when no more than `capacity` may be reserved: free if it does not need the cap. */
+  reservedWithin(batch: number, capacity: number): Reserved {
+    const free = this.reserved(batch, true);
+    if (free.peakReserved <= capacity) return free;
+    if (free.peakAllocated > capacity) return { ...free, outOfMemory: true };
+    return this.reserved(batch, true, { capacity });
   }
 }

@@ -49,14 +49,25 @@ class Pool {
     return low;
   }
   add(block: Block): void {
-    this.blocks.splice(this.position(block.size, block.address), 0, block);
+    const { blocks } = this;
+    const at = this.position(block.size, block.address);
+    for (let i = blocks.length; i > at; i--) blocks[i] = blocks[i - 1] as Block;
+    blocks[at] = block;
   }
   remove(block: Block): void {
-    this.blocks.splice(this.position(block.size, block.address), 1);
+    this.removeAt(this.position(block.size, block.address));
   }
   takeBest(size: number): Block | null {
     const at = this.position(size, -1);
-    return this.blocks.splice(at, 1)[0] ?? null;
+    const block = this.blocks[at];
+    if (!block) return null;
+    this.removeAt(at);
+    return block;
+  }
+  private removeAt(at: number): void {
+    const { blocks } = this;
+    for (let i = at + 1; i < blocks.length; i++) blocks[i - 1] = blocks[i] as Block;
+    blocks.pop();
   }
   /** Whole segments without a block in use. */
   drain(): number {

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import type { TargetDevice } from '../../src/machine/machine.js';
+import { Estimator, estimateMemory } from '../../src/memory/estimate.js';
+import { readModel } from '../../src/model/open.js';
+import { DEFAULT_SETUP } from '../../src/setup.js';
+import { GIB } from '../../src/units.js';
+
+const card = (gib: number): TargetDevice => ({
+  name: 'card',
+  kind: 'cuda',
+  count: 1,
+  totalBytes: gib * GIB,
+  usableBytes: gib * GIB,
+  computeCapability: '8.6',
+  multiprocessors: 82,
+  profile: null,
+  source: 'assumed',
+});
+
+describe('an estimate', async () => {
+  const model = await readModel('resnet50');
+  const setup = { ...DEFAULT_SETUP, batch: 32, optimizer: 'momentum' as const };
+
+  it('adds up: what it is made of is what the device shows', () => {
+    const { memory } = estimateMemory(model, setup, card(24));
+    const sum = Object.values(memory.breakdown).reduce((a, b) => a + b, 0);
+    expect(sum).toBe(memory.peak.deviceBytes.best);
+    expect(memory.breakdown.parameters).toBeGreaterThan(25557032 * 4);
+    expect(memory.breakdown.optimizerState).toBeGreaterThanOrEqual(25557032 * 4);
+  });
+
+  it('orders its counters: requested, allocated, reserved, device', () => {
+    const { peak } = estimateMemory(model, setup, card(24)).memory;
+    expect(peak.requestedBytes).toBeLessThanOrEqual(peak.allocatedBytes);
+    expect(peak.allocatedBytes).toBeLessThanOrEqual(peak.reservedBytes);
+    expect(peak.reservedBytes).toBeLessThan(peak.deviceBytes.best);
+    expect(peak.deviceBytes.low).toBeLessThan(peak.deviceBytes.best);
+    expect(peak.deviceBytes.best).toBeLessThan(peak.deviceBytes.high);
+  });
+
+  it('is linear in the batch: the line predicts another batch within 3 %', () => {
+    const at32 = estimateMemory(model, setup, card(24)).memory;
+    const at128 = estimateMemory(model, { ...setup, batch: 128 }, card(24)).memory;
+    expect((at32.fixedBytes + 128 * at32.perSampleBytes) / at128.peak.deviceBytes.best).toBeCloseTo(1, 1.5);
+  });
+
+  it('gives the same at a batch whether traced there or interpolated', () => {
+    const estimator = new Estimator(model, setup, card(24));
+    estimator.memory(32);
+    const interpolated = estimator.memory(48).peak;
+    expect(interpolated).toEqual(new Estimator(model, setup, card(24)).memory(48).peak);
+  });
+
+  it('finds the largest batch: it fits and the next does not', () => {
+    const estimator = new Estimator(model, setup, card(8));
+    for (const figure of ['low', 'best', 'high'] as const) {
+      const largest = estimator.largest(figure);
+      expect(estimator.fits(largest, figure)).toBe(true);
+      expect(estimator.fits(largest + 1, figure)).toBe(false);
+    }
+    const { maxBatch } = estimator.estimate(1);
+    expect(maxBatch.low).toBeLessThanOrEqual(maxBatch.best);
+    expect(maxBatch.best).toBeLessThanOrEqual(maxBatch.high);
+  });
+
+  it('says that nothing fits where one sample is too much', () => {
+    const { fits, maxBatch } = estimateMemory(model, { ...setup, batch: 1 }, card(0.5));
+    expect(fits).toBe(false);
+    expect(maxBatch).toEqual({ low: 0, best: 0, high: 0 });
+  });
+
+  it('does not grow with accumulation beyond the second micro step, nor with where gradients are dropped beyond one set of them', () => {
+    const base = estimateMemory(model, setup, card(24)).memory.peak.tensorBytes;
+    const twice = estimateMemory(model, { ...setup, accumulation: 2 }, card(24)).memory.peak.tensorBytes;
+    expect(estimateMemory(model, { ...setup, accumulation: 8 }, card(24)).memory.peak.tensorBytes).toBe(twice);
+    expect(twice - base).toBeLessThanOrEqual(25557032 * 4 * 1.01 + 1e6);
+  });
+
+  it('refuses what it does not cover, and says what it does', () => {
+    expect(() => estimateMemory(model, { ...setup, optimizer: 'muon' }, card(24))).toThrow(/--optimizer muon/);
+    expect(() => estimateMemory(model, { ...setup, method: 'lora' }, card(24))).toThrow(/--method lora/);
+    expect(() => estimateMemory(model, { ...setup, sharding: 'zero3' }, card(24))).toThrow(/--sharding zero3/);
+  });
+});
