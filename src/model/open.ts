@@ -4,14 +4,17 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
-import { MissingError, UsageError } from '../errors.js';
+import { gunzip, inflateRaw } from 'node:zlib';
+import { UsageError } from '../errors.js';
 import { adaptGraph } from './adapt.js';
 import { type DocumentFormat, formatOfDocument, formatOfFile, parseText, unsupportedModel } from './formats.js';
 import type { ModelGraph } from './graph.js';
 import { nearestNames } from './nearest.js';
 import type { ModelOptions } from './options.js';
+import { type PackedGraph, unpackGraph } from './packed.js';
+import { adaptShipped, DICTIONARY_BYTES, findShipped, needsExport, type ShippedModel, shippedModels } from './shipped.js';
 
+const GRAPHS = join(packageFolder(), 'profiles', 'graphs');
 /** Nothing that is read as text is near this; weights and archives are. */
 const LARGEST_FILE_BYTES = 256 * 1024 * 1024;
 const EXPECTED =
@@ -24,7 +27,7 @@ const EXPECTED =
  */
 export async function readModel(reference: string, options: ModelOptions = {}): Promise<ModelGraph> {
   if (/^(timm|torchvision):/.test(reference)) return readShippedGraph(reference, options);
-  if (/\.py(:\w+)?$/.test(reference)) throw needsExport(reference, 'model.graph.json');
+  if (/\.py(:\w+)?$/.test(reference)) throw needsExport(reference);
   if (isProfileName(reference)) return readDocument(await readBytes(profilePath(reference)), profilePath(reference), reference, options);
   const info = await stat(reference).catch(async (error: NodeJS.ErrnoException) => {
     throw error.code === 'ENOENT' || error.code === 'ENOTDIR' ? await unknownModel(reference) : unreadable(reference, error);
@@ -72,16 +75,24 @@ async function readDocument(bytes: Buffer, file: string, profile: string | null,
   return readSpec(document, source, options);
 }
 
+/** The graphs that the package ships, in the order of their names; with `search`, those whose reference holds it. */
+export async function listShippedModels(search?: string): Promise<ShippedModel[]> {
+  return shippedModels(await readTable(), search);
+}
+
 /** A graph that the package ships: made by our own exporter and checked in our tests, so read without the schema. */
 async function readShippedGraph(reference: string, options: ModelOptions): Promise<ModelGraph> {
-  const [library, name] = reference.split(':') as [string, string];
-  const folder = join(packageFolder(), 'profiles', 'graphs', library);
-  const file = join(folder, `${name}.graph.json.gz`);
-  if (!/^[\w.-]+$/.test(name))
-    throw new UsageError('UNKNOWN_MODEL', `"${reference}" names no model`, `write ${library}:NAME, for example ${library}:resnet50`);
-  if (!existsSync(file)) throw needsExport(reference, `${name}.graph.json`);
-  const graph = JSON.parse((await unzip(await readBytes(file), file)).toString('utf8')) as ModelGraph;
-  return adaptGraph(graph, options);
+  const { file, offset, length, key } = findShipped(await readTable(), reference);
+  const bytes = await readBytes(join(GRAPHS, file));
+  const inflated = (place: { offset: number; length: number }, dictionary?: Buffer): Promise<Buffer> =>
+    promisify(inflateRaw)(bytes.subarray(place.offset, place.offset + place.length), dictionary && { dictionary });
+  const known = key ? (await inflated(key)).subarray(-DICTIONARY_BYTES) : undefined;
+  const packed = JSON.parse((await inflated({ offset, length }, known)).toString('utf8')) as PackedGraph;
+  return adaptShipped(unpackGraph(packed, reference), options);
+}
+
+async function readTable(): Promise<string> {
+  return (await readBytes(join(GRAPHS, 'index.tsv'))).toString('utf8');
 }
 
 function fileInFolder(folder: string): string {
@@ -119,19 +130,13 @@ function unreadable(file: string, error: NodeJS.ErrnoException): UsageError {
 
 async function unknownModel(reference: string): Promise<UsageError> {
   const near = nearestNames(reference, await profileNames());
+  const shipped = (await listShippedModels()).map((model) => model.reference).filter((each) => each.endsWith(`:${reference}`));
+  if (shipped.length > 0) near.splice(0, near.length, ...shipped);
   const hint =
     near.length > 0
       ? `did you mean ${near.join(', ')}? "batchfit profiles models" lists all`
       : '"batchfit profiles models" lists the profiles';
   return new UsageError('UNKNOWN_MODEL', `there is no profile and no file "${reference}"`, `${hint}; ${EXPECTED}`);
-}
-
-function needsExport(reference: string, output: string): MissingError {
-  return new MissingError(
-    'NEEDS_EXPORT',
-    `${reference} has to be exported by PyTorch first`,
-    `run: batchfit trace ${reference} -o ${output}`,
-  );
 }
 
 async function profileNames(): Promise<string[]> {

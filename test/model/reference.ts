@@ -41,6 +41,8 @@ const FULL = Number.MAX_SAFE_INTEGER;
 /** A cast to another value's dtype is a cast to the weights' dtype, where all is exported in that. */
 function castAsExported(op: string, args: Argument[]): [string, Argument[]] {
   if (op === 'aten.type_as') return ['aten.to.dtype', [args[0] as Argument, 'model']];
+  // A scalar tensor's value is not known on the meta device.
+  if (op === 'aten.full' && JSON.stringify(args[0]) === '[]') return [op, [args[0] as Argument, 'constant']];
   if (op === 'aten.to.device') return ['aten.to.dtype', [args[0] as Argument, args[2] as Argument]];
   return [op, args];
 }

@@ -49,9 +49,9 @@ export function attendFused(g: GraphBuilder, q: Value, k: Value, v: Value, optio
 export interface WrittenOutOptions extends HeadOptions {
   /**
    * How a family writes it: `llama` does the softmax in float32 and casts back to the queries' dtype, `gpt2` casts back to
-   * the values' dtype and leaves the result a transposed view, `bert` does neither.
+   * the values' dtype and leaves the result a transposed view, `bert` does neither; `opt` is llama's, transposed from the end.
    */
-  style: 'llama' | 'gpt2' | 'bert';
+  style: 'llama' | 'opt' | 'gpt2' | 'bert';
   /** tanh(scores / cap) * cap (Gemma 2). */
   softcap?: number | null;
 }
@@ -60,11 +60,11 @@ export interface WrittenOutOptions extends HeadOptions {
 export function attendWrittenOut(g: GraphBuilder, q: Value, k: Value, v: Value, options: WrittenOutOptions): Value {
   const { groups = 1, mask, scale, dropout, style, softcap = null } = options;
   const [keys, values] = [repeatHeads(g, k, groups), repeatHeads(g, v, groups)];
-  const turned = style === 'gpt2' ? transpose(g, keys, -1, -2) : transpose(g, keys, 2, 3);
+  const turned = style === 'gpt2' || style === 'opt' ? transpose(g, keys, -1, -2) : transpose(g, keys, 2, 3);
   let scores = mul(g, matmul(g, q, turned), scale);
   if (softcap !== null) scores = capSoftly(g, scores, softcap);
   if (mask) scores = add(g, scores, mask);
-  let weights = style === 'llama' ? castLike(g, softmax(g, scores, -1, 'float32'), q) : softmax(g, scores, -1);
+  let weights = style === 'llama' || style === 'opt' ? castLike(g, softmax(g, scores, -1, 'float32'), q) : softmax(g, scores, -1);
   if (style === 'gpt2') weights = castLike(g, weights, v);
   const mixed = transpose(g, matmul(g, applyDropout(g, weights, dropout), values), 1, 2);
   return style === 'gpt2' ? mixed : contiguous(g, mixed);

@@ -23,16 +23,30 @@ export function rotaryTables(g: GraphBuilder, name: string, positions: Value, he
 
 /** Rotates queries and keys [B, heads, S, size]. */
 export function applyRotary(g: GraphBuilder, q: Value, k: Value, tables: RotaryTables): [Value, Value] {
-  const [cos, sin] = [unsqueeze(g, tables.cos, 1), unsqueeze(g, tables.sin, 1)];
+  const [cos, sin] = spread(g, tables);
   return [rotate(g, q, cos, sin), rotate(g, k, cos, sin)];
 }
 
-/** Rotates the first `rotated` features of each head and leaves the rest. */
-export function applyPartialRotary(g: GraphBuilder, q: Value, k: Value, tables: RotaryTables, rotated: number): [Value, Value] {
+/** Rotates the first `rotated` features of each head and leaves the rest; `cutFirst` says in which order (Phi) it is done. */
+export function applyPartialRotary(
+  g: GraphBuilder,
+  q: Value,
+  k: Value,
+  tables: RotaryTables,
+  rotated: number,
+  cutFirst = false,
+): [Value, Value] {
+  const early = cutFirst ? null : spread(g, tables);
   const cut = (x: Value): [Value, Value] => [slice(g, x, 3, 0, rotated), slice(g, x, 3, rotated)];
   const [[qTurn, qKeep], [kTurn, kKeep]] = [cut(q), cut(k)];
-  const [qTurned, kTurned] = applyRotary(g, qTurn, kTurn, tables);
+  const [cos, sin] = early ?? spread(g, tables);
+  const [qTurned, kTurned] = [rotate(g, qTurn, cos, sin), rotate(g, kTurn, cos, sin)];
   return [cat(g, [qTurned, qKeep], -1), cat(g, [kTurned, kKeep], -1)];
+}
+
+/** The tables [1, 1, S, size]. */
+function spread(g: GraphBuilder, tables: RotaryTables): [cos: Value, sin: Value] {
+  return [unsqueeze(g, tables.cos, 1), unsqueeze(g, tables.sin, 1)];
 }
 
 /** x * cos + rotate_half(x) * sin, where rotate_half(x1, x2) is (-x2, x1). */

@@ -119,9 +119,9 @@ export function arange(g: GraphBuilder, end: Size): Value {
   return g.call('aten.arange', sizes([end]), { shape: [end], dtype: 'int64' });
 }
 
-/** A tensor filled by a factory: zeros, ones. */
-export function filled(g: GraphBuilder, op: 'aten.zeros' | 'aten.ones', shape: Size[], dtype: DType): Value {
-  return g.call(op, [sizes(shape)], { shape, dtype }, { dtype });
+/** A tensor filled by a factory: zeros, ones. Without a dtype it has torch's default, that of the weights. */
+export function filled(g: GraphBuilder, op: 'aten.zeros' | 'aten.ones', shape: Size[], dtype: DType | null): Value {
+  return g.call(op, [sizes(shape)], { shape, dtype: dtype ?? 'float32' }, dtype ? { dtype } : undefined);
 }
 
 /** Heads of a projection: [..., width] has width // headSize of them. */

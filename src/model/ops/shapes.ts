@@ -1,4 +1,5 @@
 /** Shape rules that several operators share. */
+import { UsageError } from '../../errors.js';
 import { floorDivide, minus, plus, times } from '../arithmetic.js';
 import type { Size } from '../graph.js';
 
@@ -24,7 +25,13 @@ export function broadcast(a: readonly Size[], b: readonly Size[]): Size[] {
   return Array.from({ length: rank }, (_, index) => {
     const left = a[index - rank + a.length] ?? 1;
     const right = b[index - rank + b.length] ?? 1;
-    if (left !== right && left !== 1 && right !== 1) throw new Error(`shapes [${a}] and [${b}] don't broadcast`);
+    if (left !== right && left !== 1 && right !== 1) {
+      throw new UsageError(
+        'BAD_MODEL',
+        `sizes of the model don't fit: [${a}] and [${b}] can't be combined`,
+        'correct the sizes in the description',
+      );
+    }
     return left === 1 ? right : left;
   });
 }

@@ -7,7 +7,7 @@ import type { ModelGraph } from '../../graph.js';
 import { add, unary } from '../../ops/elementwise.js';
 import { select } from '../../ops/views.js';
 import type { Head } from '../../options.js';
-import { type Config, numeric, probability, readConfig, truth, whole, word } from './config.js';
+import { type Config, checkDivides, numeric, probability, readConfig, truth, whole, word } from './config.js';
 import { finishSequence, finishTokens, finishVocabulary, tiedDecoder } from './heads.js';
 import { beginText, type Request, type Text, unsupportedHead } from './text.js';
 
@@ -107,6 +107,7 @@ export function readElectra(request: Request): ModelGraph {
 
 function begin(request: Request, config: Bert, longest: number): Text {
   if (!HEADS.includes(request.head)) throw unsupportedHead(request, HEADS);
+  checkDivides(request.file, ['hidden_size', config.hidden_size], ['num_attention_heads', config.num_attention_heads]);
   return beginText(request, config.vocab_size, { longest });
 }
 

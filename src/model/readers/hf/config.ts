@@ -81,3 +81,12 @@ export function checkDivides(file: string, total: [name: string, value: number],
 export function configError(file: string, field: string, problem: string, hint = 'correct the config.json'): UsageError {
   return new UsageError('BAD_CONFIG', `${file}: ${field}: ${problem}`, hint);
 }
+
+/** The share of a head's features that rotate: in `rope_parameters`, or under the name that older configs had. */
+export function rotaryFraction(raw: Record<string, unknown>, legacy: string, fallback: number, file: string): number {
+  const rope = raw.rope_parameters as { partial_rotary_factor?: unknown } | null | undefined;
+  const value = rope?.partial_rotary_factor ?? raw[legacy] ?? raw.partial_rotary_factor ?? fallback;
+  if (typeof value !== 'number' || !(value > 0 && value <= 1))
+    throw configError(file, legacy, `expected a share from 0 to 1, found ${JSON.stringify(value)}`);
+  return value;
+}

@@ -6,7 +6,8 @@ import { dropoutModule, linearModule } from '../../blocks/modules.js';
 import { size, type Value } from '../../builder.js';
 import type { ModelGraph } from '../../graph.js';
 import { binary, compare } from '../../ops/elementwise.js';
-import { linear } from '../../ops/layers.js';
+import { crossEntropy, linear } from '../../ops/layers.js';
+import { view } from '../../ops/views.js';
 import { labelCount, sequenceLabels, shiftFor, type Text, tokenLabels } from './text.js';
 
 export interface LanguageHead {
@@ -34,7 +35,7 @@ export function finishCausal(text: Text, hidden: Value, head: LanguageHead): Mod
 }
 
 /** Scores of every token, of which the last that is not padding counts; the label is one a sequence. */
-export function finishLastToken(text: Text, hidden: Value, padding: number): ModelGraph {
+export function finishLastToken(text: Text, hidden: Value, padding: number, loss: 'flattened' | 'as-they-are' = 'flattened'): ModelGraph {
   const { g, batch, length, ids } = text;
   const labels = labelCount(text);
   const scores = linearModule(g, 'score', hidden, labels, false);
@@ -43,7 +44,8 @@ export function finishLastToken(text: Text, hidden: Value, padding: number): Mod
   const last = g.call('aten.argmax', [binary(g, 'aten.mul.Tensor', positions, present), -1], { shape: [batch], dtype: 'int64' });
   const rows = g.call('aten.arange', [size(batch)], { shape: [batch], dtype: 'int64' });
   const pooled = g.call('aten.index.Tensor', [scores, [rows, last]], { shape: [batch, labels], dtype: scores.dtype });
-  return g.finish(sequenceLoss(g, pooled, sequenceLabels(text, labels)), [pooled]);
+  const targets = sequenceLabels(text, labels);
+  return g.finish(loss === 'flattened' ? sequenceLoss(g, pooled, targets) : crossEntropy(g, pooled, targets), [pooled]);
 }
 
 export interface TokenHead {
@@ -77,9 +79,17 @@ export function tiedDecoder(text: Text, name: string, hidden: Value, tied: Value
   });
 }
 
-/** The loss of an encoder's language head: each token's (masked), or the next one's where the model is a decoder. */
-export function finishVocabulary(text: Text, logits: Value): ModelGraph {
+/**
+ * The loss of an encoder's language head: each token's (masked), or the next one's where the model is a decoder.
+ * `lossModule` is the loss's own module, where it is one.
+ */
+export function finishVocabulary(text: Text, logits: Value, lossModule: string | null = null): ModelGraph {
   const { g, ids, head } = text;
-  const loss = head === 'causal-lm' ? causalLoss(g, logits, ids, shiftFor(text)) : tokenLoss(g, logits, ids, false);
-  return g.finish(loss, [logits]);
+  if (head === 'causal-lm') return g.finish(causalLoss(g, logits, ids, shiftFor(text)), [logits]);
+  if (lossModule === null) return g.finish(tokenLoss(g, logits, ids, false), [logits]);
+  const [rows, targets] = [view(g, logits, [-1, text.vocabulary]), view(g, ids, [-1])];
+  return g.finish(
+    g.inModule(lossModule, () => crossEntropy(g, rows, targets)),
+    [logits],
+  );
 }
