@@ -62,6 +62,7 @@ let visits = 0;
 export function runBackward(s: Session, loss: Tensor, leaves: readonly Leaf[]): void {
   const root = loss.gradientFunction;
   if (!root) return;
+  if (s.log) s.log.phase = 'backward';
   s.withoutGradients(() => {
     countPending(root);
     const seed = s.take(s.empty(loss.shape, loss.type, contiguousStrides(loss.shape)));
@@ -106,7 +107,8 @@ function runFunction(s: Session, node: GradientFunction, leaves: readonly Leaf[]
       frame.recompute();
     }
     results = s.scope(() => {
-      const raw = node.backward(grads, needs);
+      const run = () => node.backward(grads, needs);
+      const raw = s.log ? s.log.operator(node.name, [...grads, ...node.saved], run) : run();
       return node.edges.map((edge, i) => (edge && raw[i] ? validate(s, raw[i] as Tensor, edge) : null));
     });
     for (const t of results) s.take(t);
@@ -147,6 +149,7 @@ function addToBuffer(s: Session, node: GradientFunction, index: number, grad: Te
     ] as const) {
       if (kept.references === 1 && kept.storage.references === 1 && isDense(kept) && kept.type === promote(kept.type, spent.type)) {
         node.buffer[index] = kept;
+        s.log?.add('elementwise', 'add_', [kept, spent], [kept]);
         s.release(spent);
         return;
       }
@@ -155,6 +158,7 @@ function addToBuffer(s: Session, node: GradientFunction, index: number, grad: Te
   const sum = s.take(
     s.empty(present.shape, promote(present.type, grad.type), isDense(present) ? present.strides : contiguousStrides(present.shape)),
   );
+  s.log?.add('elementwise', 'add', [present, grad], [sum]);
   s.release(present);
   s.release(grad);
   node.buffer[index] = sum;
@@ -163,6 +167,7 @@ function addToBuffer(s: Session, node: GradientFunction, index: number, grad: Te
 /** AccumulateGrad: takes the gradient as it is when nobody else has it and its layout is the weight's, else copies it. */
 function accumulate(s: Session, leaf: Leaf, grad: Tensor): void {
   if (leaf.gradient) {
+    s.log?.add('elementwise', 'add_', [leaf.gradient, grad], [leaf.gradient]);
     s.release(grad); // added in place
     return;
   }

@@ -14,6 +14,7 @@ import './ops/loss.js';
 export { type Leaf, runBackward } from './autograd.js';
 export { ELEMENT_BYTES, type ElementType } from './dtype.js';
 export { runForward, type Values } from './forward.js';
+export { type Kernel, type KernelKind, KernelLog, type KernelPhase, type MatrixProduct } from './kernels.js';
 export { type Program, programOf } from './program.js';
 export { clearCastCache, knownOperators } from './registry.js';
 export { Session, type SessionOptions } from './session.js';

@@ -39,24 +39,26 @@ export function call(s: Session, op: string, args: Value[], named: Named = {}): 
     throw new UsageError('UNKNOWN_OPERATOR', `operator ${op} has no memory rule`, 'run batchfit probe to measure this model instead');
   return s.scope(() => {
     const type = s.autocastType;
-    if (!type) return rule(s, args, named);
+    if (!type && !s.log) return rule(s, args, named);
     const name = op.startsWith('aten.') ? op.slice(5) : op;
     const dot = name.indexOf('.');
     const base = dot < 0 ? name : name.slice(0, dot);
+    const run = (given: Value[]): Result => (s.log ? s.log.operator(base, given, () => rule(s, given, named)) : rule(s, given, named));
+    if (!type) return run(args);
     if (lowPrecisionOperators.has(base)) {
       const cast = castArguments(s, args, type);
-      return s.withoutAutocast(() => rule(s, cast, named));
+      return s.withoutAutocast(() => run(cast));
     }
     if (singlePrecisionOperators.has(base)) {
       const cast = castArguments(s, args, 'float32');
-      return s.withoutAutocast(() => rule(s, cast, named));
+      return s.withoutAutocast(() => run(cast));
     }
     if (widestTypeOperators.has(base)) {
       const widest = widestType(args, type);
       const cast = castArguments(s, args, widest);
-      return s.withoutAutocast(() => rule(s, cast, named));
+      return s.withoutAutocast(() => run(cast));
     }
-    return rule(s, args, named);
+    return run(args);
   });
 }
 

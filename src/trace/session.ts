@@ -5,6 +5,7 @@
 import type { Attention } from '../setup.js';
 import { addEdge, type Backward, GradientFunction } from './autograd.js';
 import { ELEMENT_BYTES, type ElementType, isFloating } from './dtype.js';
+import type { KernelLog } from './kernels.js';
 import { type Category, Tape } from './tape.js';
 import { contiguousStrides, likeStrides, product, Storage, Tensor } from './tensor.js';
 
@@ -44,6 +45,8 @@ export class Session {
   /** The region that backward is running again, and how far it is. */
   recomputing: { frame: Frame; next: number; saved: number } | null = null;
   readonly tape = new Tape();
+  /** Records kernels where the caller wants them. */
+  log: KernelLog | null = null;
   gradientsEnabled = true;
   /** Set while an operator that autocast has already handled runs. */
   autocastSuspended = 0;

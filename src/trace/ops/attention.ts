@@ -34,7 +34,29 @@ function headsInside(s: Session, shape: readonly number[], type: Tensor['type'])
   return s.empty([b, h, n, d], type, [n * h * d, d, h * d, 1]);
 }
 
-function flashAttention(s: Session, q: Tensor, k: Tensor, v: Tensor, dropout: number): Tensor {
+/** Scores and the weighted sum; backward makes the scores again and three more gradients of products. */
+const FORWARD_PRODUCTS = 2;
+const BACKWARD_PRODUCTS = 5;
+
+function logAttention(
+  s: Session,
+  name: string,
+  read: (Tensor | null)[],
+  written: Tensor[],
+  [q, k, v]: [Tensor, Tensor, Tensor],
+  products: number,
+  causal: boolean,
+): void {
+  if (!s.log) return;
+  const groups = q.size(0) * q.size(1);
+  const product = { groups, rows: q.size(2), columns: k.size(2), inner: q.size(3) };
+  // Products over the scores: as many as there are take v's width in place of q's.
+  const width = ((products - Math.floor(products / 2)) * q.size(3) + Math.floor(products / 2) * v.size(3)) / products;
+  const flops = 2 * products * groups * q.size(2) * k.size(2) * width;
+  s.log.add('attention', name, read, written, { flops, product, causal });
+}
+
+function flashAttention(s: Session, q: Tensor, k: Tensor, v: Tensor, dropout: number, causal: boolean): Tensor {
   const width = q.size(-1);
   const pad = (t: Tensor): Tensor => (width % 8 === 0 ? t : constantPad(s, t, [0, upTo(width, 8) - width]));
   const [qp, kp, vp] = [pad(q), pad(k), pad(v)] as [Tensor, Tensor, Tensor];
@@ -44,14 +66,17 @@ function flashAttention(s: Session, q: Tensor, k: Tensor, v: Tensor, dropout: nu
   const state = s.empty([2], 'int64');
   const unused = s.empty([], 'int64');
   s.tape.countKernel('_scaled_dot_product_flash_attention');
+  logAttention(s, 'flash_attention', [qp, kp, vp], [out, logsumexp], [q, k, v], FORWARD_PRODUCTS, causal);
   s.record('flash_attention', [qp, kp, vp], [out], [qp, kp, vp, out, logsumexp, state, unused], ([grad]) => {
     if (!grad || dropout < 0) return [null, null, null];
-    return [s.emptyLike(qp), s.emptyLike(kp), s.emptyLike(vp)];
+    const grads = [s.emptyLike(qp), s.emptyLike(kp), s.emptyLike(vp)];
+    logAttention(s, 'flash_attention', [grad, qp, kp, vp, out, logsumexp], grads, [q, k, v], BACKWARD_PRODUCTS, causal);
+    return grads;
   });
   return width % 8 === 0 ? out : slice(s, out, 3, 0, width);
 }
 
-function efficientAttention(s: Session, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null): Tensor {
+function efficientAttention(s: Session, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null, causal: boolean): Tensor {
   const [b, h, n] = q.shape as [number, number, number, number];
   const m = k.size(2);
   let bias: Tensor | null = null;
@@ -66,9 +91,11 @@ function efficientAttention(s: Session, q: Tensor, k: Tensor, v: Tensor, mask: T
   const seed = s.empty([], 'int64');
   const offset = s.empty([], 'int64');
   s.tape.countKernel('_scaled_dot_product_efficient_attention');
+  logAttention(s, 'efficient_attention', [q, k, v, bias], [out, logsumexp], [q, k, v], FORWARD_PRODUCTS, causal);
   s.record('efficient_attention', [q, k, v, bias], [out], [q, k, v, bias, out, logsumexp, seed, offset], ([grad], needs) => {
     if (!grad) return [null, null, null, null];
     const grads = [headsInside(s, q.shape, q.type), headsInside(s, k.shape, k.type), headsInside(s, v.shape, v.type)];
+    logAttention(s, 'efficient_attention', [grad, q, k, v, bias, out, logsumexp], grads, [q, k, v], BACKWARD_PRODUCTS, causal);
     if (!needs[3]) return [...grads, null];
     const full = s.empty([b, h, n, upTo(m, 16)], q.type);
     return [...grads, m % 16 === 0 ? full : slice(s, full, 3, 0, m)];
@@ -106,8 +133,8 @@ const attentionRule: Rule = (s, args, named) => {
     v = callOne(s, 'repeat_interleave', [v, times, -3]);
   }
   if (mask?.type === 'bool') mask = elementwise(s, [mask], q.type);
-  if (kernel === 'flash') return flashAttention(s, q, k, v, dropout);
-  if (kernel === 'efficient') return efficientAttention(s, q, k, v, mask);
+  if (kernel === 'flash') return flashAttention(s, q, k, v, dropout, causal);
+  if (kernel === 'efficient') return efficientAttention(s, q, k, v, mask, causal);
   return mathAttention(s, q, k, v, mask, causal, dropout);
 };
 

@@ -1,7 +1,9 @@
 /** Convolutions: input and weight are kept; backward makes the gradients of input, weight and bias in one call. */
+
+import type { Convolution } from '../kernels.js';
 import { define, type Rule, type Value } from '../registry.js';
 import type { Session } from '../session.js';
-import { channelsLastStrides, contiguousStrides, suggestsChannelsLast, type Tensor } from '../tensor.js';
+import { channelsLastStrides, contiguousStrides, product, suggestsChannelsLast, type Tensor } from '../tensor.js';
 import { number, numbers, optionalTensor, tensor } from './arguments.js';
 import { constantPad } from './indexing.js';
 import { squeeze, unsqueeze } from './views.js';
@@ -40,16 +42,53 @@ export function convolution(s: Session, input: Tensor, weight: Tensor, bias: Ten
   const shape = outputShape(input, weight, g);
   const out = s.empty(shape, input.type, layout(shape, channelsLast));
   s.tape.countKernel('convolution');
+  logConvolution(s, 'forward', [input, weight, bias], out, input, weight, out, g, channelsLast);
   s.record('convolution', [input, weight, bias], [out], [input, weight], ([grad], needs) => {
     if (!grad) return [null, null, null];
     const last = channelsLast || suggestsChannelsLast(grad);
-    return [
-      needs[0] ? s.empty(input.shape, input.type, layout(input.shape, last)) : null,
-      needs[1] ? s.empty(weight.shape, weight.type, layout(weight.shape, last && weight.shape.length === 4)) : null,
-      needs[2] && bias ? s.empty(bias.shape, bias.type) : null,
-    ];
+    const inputGrad = needs[0] ? s.empty(input.shape, input.type, layout(input.shape, last)) : null;
+    const weightGrad = needs[1] ? s.empty(weight.shape, weight.type, layout(weight.shape, last && weight.shape.length === 4)) : null;
+    const biasGrad = needs[2] && bias ? s.empty(bias.shape, bias.type) : null;
+    if (inputGrad) logConvolution(s, 'input-gradient', [grad, weight], inputGrad, input, weight, grad, g, last);
+    if (weightGrad) logConvolution(s, 'weight-gradient', [grad, input], weightGrad, input, weight, grad, g, last);
+    if (biasGrad) s.log?.add('reduction', 'sum', [grad], [biasGrad]);
+    return [inputGrad, weightGrad, biasGrad];
   });
   return out;
+}
+
+/** A convolution is a product of [positions, taps * channels] by [taps * channels, channels out], in each group. */
+function logConvolution(
+  s: Session,
+  part: Convolution['part'],
+  read: (Tensor | null)[],
+  written: Tensor,
+  input: Tensor,
+  weight: Tensor,
+  output: Tensor,
+  g: Geometry,
+  channelsLast: boolean,
+): void {
+  if (!s.log) return;
+  const taps = product(weight.shape.slice(2));
+  // A transposed convolution is the input gradient of the one from its output to its input.
+  const [from, to] = g.transposed ? [output, input] : [input, output];
+  const [channelsIn, channelsOut] = [from.size(1) / g.groups, to.size(1) / g.groups];
+  const positions = (t: Tensor): number => t.elements / Math.max(t.size(1), 1);
+  const forward = { groups: g.groups, rows: positions(to), columns: channelsOut, inner: taps * channelsIn };
+  const scattered = { groups: g.groups, rows: positions(from), columns: channelsIn, inner: taps * channelsOut };
+  const shapes = {
+    forward: g.transposed ? scattered : forward,
+    'input-gradient': g.transposed ? forward : scattered,
+    'weight-gradient': { groups: g.groups, rows: channelsOut, columns: taps * channelsIn, inner: positions(to) },
+  };
+  const flops = 2 * g.groups * forward.rows * forward.columns * forward.inner;
+  const stride = Math.max(...g.stride);
+  s.log.add('convolution', 'convolution', read, [written], {
+    flops,
+    product: shapes[part],
+    convolution: { part, taps, stride, channelsLast },
+  });
 }
 
 /** conv1d is a convolution of height one. */

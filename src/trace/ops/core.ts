@@ -66,7 +66,9 @@ export function elementwiseStrides(shape: readonly number[], inputs: readonly Te
 export function elementwise(s: Session, inputs: readonly Tensor[], type?: ElementType): Tensor {
   let shape: readonly number[] = (inputs[0] as Tensor).shape;
   for (const t of inputs) if (t.shape !== shape) shape = broadcastShapes(shape, t.shape);
-  return s.empty(shape, type ?? resultType(inputs), elementwiseStrides(shape, inputs));
+  const out = s.empty(shape, type ?? resultType(inputs), elementwiseStrides(shape, inputs));
+  s.log?.add('elementwise', 'elementwise', inputs, [out]);
+  return out;
 }
 
 /** torch.result_type: tensors without dimensions only count where they are of a higher kind. */
@@ -86,6 +88,7 @@ export function resultType(inputs: readonly Tensor[]): ElementType {
 /** A copy; `strides` default to what `clone(preserve_format)` gives. */
 export function clone(s: Session, t: Tensor, strides?: readonly number[]): Tensor {
   const copy = s.empty(t.shape, t.type, strides ?? likeStrides(t));
+  s.log?.add('copy', 'clone', [t], [copy]);
   s.record('clone', [t], [copy], [], ([grad]) => [grad ?? null]);
   return copy;
 }
@@ -100,6 +103,7 @@ export function castTo(s: Session, t: Tensor, type: ElementType): Tensor {
   if (t.type === type) return t;
   const source = t.type;
   const copy = s.empty(t.shape, type, likeStrides(t));
+  s.log?.add('copy', '_to_copy', [t], [copy]);
   s.record('_to_copy', [t], [copy], [], ([grad]) => [grad ? castTo(s, grad, source) : null]);
   return copy;
 }
@@ -185,6 +189,7 @@ export function sumTo(s: Session, t: Tensor, shape: readonly number[]): Tensor {
   if (reduce.length === 0) return reshape(s, t, shape);
   const kept = t.shape.map((size, i) => (reduce.includes(i) ? 1 : size));
   const summed = s.empty(kept, t.type);
+  s.log?.add('reduction', 'sum', [t], [summed]);
   return lead > 0 ? reshape(s, summed, shape) : summed;
 }
 

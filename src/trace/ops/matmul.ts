@@ -21,6 +21,7 @@ function secondGradient(s: Session, grad: Tensor, first: Tensor, shape: readonly
 export function mm(s: Session, a: Tensor, b: Tensor): Tensor {
   const out = s.empty([a.size(0), b.size(1)], a.type);
   s.tape.countKernel('matrix product');
+  s.log?.product('mm', a, b, out);
   s.record('mm', [a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null];
     return [
@@ -35,6 +36,7 @@ export function mm(s: Session, a: Tensor, b: Tensor): Tensor {
 export function addmm(s: Session, bias: Tensor, a: Tensor, b: Tensor): Tensor {
   const out = s.empty([a.size(0), b.size(1)], a.type);
   s.tape.countKernel('matrix product');
+  s.log?.product('addmm', a, b, out, bias);
   s.record('addmm', [bias, a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null, null];
     return [
@@ -50,6 +52,7 @@ export function addmm(s: Session, bias: Tensor, a: Tensor, b: Tensor): Tensor {
 export function bmm(s: Session, a: Tensor, b: Tensor): Tensor {
   const out = s.empty([a.size(0), a.size(1), b.size(2)], a.type);
   s.tape.countKernel('matrix product');
+  s.log?.product('bmm', a, b, out);
   s.record('bmm', [a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null];
     return [needs[0] ? bmm(s, grad, transpose(s, b, 1, 2)) : null, needs[1] ? bmm(s, transpose(s, a, 1, 2), grad) : null];
@@ -60,6 +63,7 @@ export function bmm(s: Session, a: Tensor, b: Tensor): Tensor {
 function baddbmm(s: Session, base: Tensor, a: Tensor, b: Tensor, alpha: number, beta: number): Tensor {
   const out = s.empty([a.size(0), a.size(1), b.size(2)], a.type);
   s.tape.countKernel('matrix product');
+  s.log?.product('baddbmm', a, b, out, base);
   const scaled = (t: Tensor, factor: number): Tensor => (factor === 1 ? t : elementwise(s, [t]));
   s.record('baddbmm', [base, a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null, null];
@@ -128,6 +132,7 @@ export function linear(s: Session, input: Tensor, weight: Tensor, bias: Tensor |
   const product2 = matmul(s, input, transpose(s, weight, 0, 1));
   if (!bias) return product2;
   const out = s.options.outOfPlaceSums ? elementwise(s, [product2, bias]) : product2;
+  if (out === product2) s.log?.add('elementwise', 'add_', [product2, bias], [out]);
   s.record('add', [product2, bias], [out], [], ([grad]) => [grad ?? null, grad ?? null]);
   return out;
 }

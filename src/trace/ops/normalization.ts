@@ -43,17 +43,20 @@ function batchNorm(
   const mean = training ? s.empty([channels], type) : null;
   const deviation = training ? s.empty([channels], type) : null;
   s.tape.countKernel(cudnn ? 'cudnn_batch_norm' : 'native_batch_norm');
+  s.log?.add('normalization', 'batch_norm', [x, weight, bias], [out, mean, deviation]);
   s.record('batch_norm', [x, weight, bias], [out], [x, weight, runningMean, runningVariance, mean, deviation], ([grad], needs) => {
     if (!grad) return [null, null, null];
     if (cudnn) {
       if (suggestsChannelsLast(x)) clone(s, grad, channelsLastStrides(grad.shape));
       else contiguous(s, grad);
     }
-    return [
+    const grads = [
       cudnn || needs[0] ? denseLike(s, x) : null,
       weight && (cudnn || needs[1]) ? s.empty(weight.shape, weight.type) : null,
       bias && (cudnn || needs[2]) ? s.empty(bias.shape, bias.type) : null,
     ];
+    s.log?.add('normalization', 'batch_norm', [grad, x, weight], grads);
+    return grads;
   });
   return out;
 }
@@ -99,6 +102,7 @@ const groupNormRule: Rule = (s, args) => {
   const mean = s.empty([x.size(0), groups], x.type);
   const deviation = s.empty([x.size(0), groups], type === x.type ? type : x.type);
   s.tape.countKernel('native_group_norm');
+  s.log?.add('normalization', 'native_group_norm', [x, weight, bias], [out, mean, deviation]);
   s.record('native_group_norm', [x, weight, bias], [out], [x, weight, mean, deviation], ([grad], needs) => {
     if (!grad) return [null, null, null];
     return [

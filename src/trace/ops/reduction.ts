@@ -42,6 +42,7 @@ function sumRule(mean: boolean): Rule {
     const r = reduced(x, args[1], args[2]);
     const type = resultDtype(s, x, named, !mean);
     const out = s.empty(r.shape, type);
+    s.log?.add('reduction', mean ? 'mean' : 'sum', [x], [out]);
     const shape = x.shape;
     s.record(mean ? 'mean' : 'sum', [x], [out], [], ([grad]) => {
       if (!grad) return [null];
@@ -117,6 +118,7 @@ function softmaxRule(name: string): Rule {
     const x = asked && !inside ? castTo(s, given, asked) : given;
     const type = asked ?? x.type;
     const out = s.empty(x.shape, type);
+    s.log?.add('softmax', name, [x], [out]);
     s.record(name, [x], [out], [out], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
     return out;
   };

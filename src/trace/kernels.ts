@@ -1,0 +1,172 @@
+/**
+ * What a traced step makes the device do: one record a kernel, with its floating point operations and the bytes that it
+ * must read and write at least. Off unless asked for, so that estimates of memory do not pay for it.
+ *
+ * Products, convolutions, attention and what runs beside another kernel say for themselves what they do. Every other
+ * operator that made a new tensor, or works in place, is one kernel that reads its tensors and writes its results.
+ */
+import { ELEMENT_BYTES, type ElementType } from './dtype.js';
+import type { Session } from './session.js';
+import { isDense, sameShape, Tensor } from './tensor.js';
+
+export const KERNEL_KINDS = [
+  'matmul',
+  'convolution',
+  'attention',
+  'normalization',
+  'softmax',
+  'elementwise',
+  'reduction',
+  'pooling',
+  'copy',
+  'indexing',
+  'embedding',
+  'fill',
+  'optimizer',
+] as const;
+export type KernelKind = (typeof KERNEL_KINDS)[number];
+
+export const KERNEL_PHASES = ['forward', 'backward', 'recompute', 'optimizer'] as const;
+export type KernelPhase = (typeof KERNEL_PHASES)[number];
+
+/** `groups` products of [rows, inner] by [inner, columns]: what a product, or a convolution as one, works through. */
+export interface MatrixProduct {
+  groups: number;
+  rows: number;
+  columns: number;
+  inner: number;
+}
+
+export interface Convolution {
+  part: 'forward' | 'input-gradient' | 'weight-gradient';
+  /** Positions of the filter: height times width. */
+  taps: number;
+  stride: number;
+  /** Its tensors have the channel innermost. */
+  channelsLast: boolean;
+}
+
+export interface Kernel {
+  kind: KernelKind;
+  /** The operator, or the autograd function whose backward this is. */
+  name: string;
+  phase: KernelPhase;
+  /** What it computes in: the type of its first floating input. */
+  type: ElementType;
+  /** Multiplications and additions of products, as torch.utils.flop_counter counts them; 0 for everything else. */
+  flops: number;
+  /** Each tensor once, a broadcast one as it lies in memory. */
+  readBytes: number;
+  writtenBytes: number;
+  product: MatrixProduct | null;
+  convolution: Convolution | null;
+  /** Attention that skips what lies above the diagonal: half of `flops` is not done. */
+  causal: boolean;
+  /** It reads in one order of dimensions and writes in another. */
+  reorders: boolean;
+}
+
+type Extra = Partial<Pick<Kernel, 'flops' | 'product' | 'convolution' | 'causal'>>;
+type Tensors = readonly (Tensor | null | undefined)[];
+
+const KIND_OF: Record<string, KernelKind> = Object.fromEntries(
+  (
+    [
+      ['normalization', 'batch_norm native_batch_norm native_layer_norm layer_norm native_group_norm group_norm _fused_rms_norm rms_norm'],
+      ['softmax', '_softmax softmax _log_softmax log_softmax _safe_softmax logsumexp'],
+      [
+        'pooling',
+        `max_pool2d max_pool2d_with_indices avg_pool2d _adaptive_avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d upsample
+         upsample_nearest2d upsample_bilinear2d upsample_bicubic2d grid_sampler grid_sampler_2d im2col col2im`,
+      ],
+      ['embedding', 'embedding'],
+      [
+        'indexing',
+        'index index_put index_put_ index_select index_add index_add_ gather scatter scatter_ scatter_add scatter_add_ nll_loss nll_loss_nd one_hot topk sort argsort max nonzero',
+      ],
+      [
+        'copy',
+        `clone contiguous _to_copy to copy_ cat concat stack pad constant_pad_nd reflection_pad slice select split unbind repeat tile
+         repeat_interleave roll flip unfold pixel_shuffle channel_shuffle tril triu`,
+      ],
+      ['reduction', 'sum mean amax amin var std var_mean std_mean linalg_vector_norm cumsum argmax argmin any all min'],
+      [
+        'fill',
+        `zeros ones empty full rand randn randint zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones
+         new_empty new_full arange linspace eye scalar_tensor tensor fill_ zero_ bernoulli_ uniform_ normal_`,
+      ],
+    ] as [KernelKind, string][]
+  ).flatMap(([kind, names]) => names.split(/\s+/).map((name) => [name, kind])),
+);
+
+/** In-place operators that do no work on the device. */
+const IDLE = new Set(['detach_', 'requires_grad_', 'squeeze_', 'unsqueeze_', 'transpose_', 't_']);
+
+export class KernelLog {
+  readonly kernels: Kernel[] = [];
+  phase: KernelPhase = 'forward';
+
+  constructor(private readonly session: Session) {}
+
+  /** A kernel that reads and writes these tensors. */
+  add(kind: KernelKind, name: string, read: Tensors, written: Tensors, extra: Extra = {}): void {
+    const type = (read.find((t) => t && t.type !== 'bool' && !t.type.startsWith('int')) ?? read[0] ?? written[0])?.type ?? 'float32';
+    this.kernels.push({
+      kind,
+      name,
+      phase: this.session.recomputing ? 'recompute' : this.phase,
+      type,
+      flops: extra.flops ?? productFlops(extra.product),
+      readBytes: bytesOf(read),
+      writtenBytes: bytesOf(written),
+      product: extra.product ?? null,
+      convolution: extra.convolution ?? null,
+      causal: extra.causal ?? false,
+      reorders: reorders(read, written),
+    });
+  }
+
+  /** A matrix product: a [groups, rows, inner] or [rows, inner] by b. */
+  product(name: string, a: Tensor, b: Tensor, out: Tensor, ...alsoRead: Tensor[]): void {
+    const groups = a.shape.length === 3 ? a.size(0) : 1;
+    const product = { groups, rows: a.size(-2), columns: b.size(-1), inner: a.size(-1) };
+    this.add('matmul', name, [a, b, ...alsoRead], [out], { product });
+  }
+
+  /** Runs an operator; where it logs nothing itself, what it made or changed counts as one kernel. */
+  operator<T extends Tensor | (Tensor | null)[]>(name: string, read: readonly unknown[], run: () => T): T {
+    const [logged, born] = [this.kernels.length, this.session.tape.bytes.length];
+    const result = run();
+    if (this.kernels.length > logged) return result;
+    const results = Array.isArray(result) ? result : [result];
+    const made = results.filter((t) => t && t.storage.id >= born);
+    const inputs = read.flat().filter((t): t is Tensor => t instanceof Tensor);
+    const [first] = inputs;
+    if (made.length > 0) this.add(KIND_OF[name] ?? 'elementwise', name, inputs, made);
+    else if (name.endsWith('_') && first && !IDLE.has(name)) {
+      const plain = name.slice(0, -1);
+      this.add(KIND_OF[name] ?? KIND_OF[plain] ?? 'elementwise', name, KIND_OF[name] === 'fill' ? [] : inputs, [first]);
+    }
+    return result;
+  }
+}
+
+function productFlops(product: MatrixProduct | undefined | null): number {
+  return product ? 2 * product.groups * product.rows * product.columns * product.inner : 0;
+}
+
+function bytesOf(tensors: Tensors): number {
+  let bytes = 0;
+  for (const t of tensors) if (t) bytes += Math.min(t.elements * ELEMENT_BYTES[t.type], t.storage.bytes);
+  return bytes;
+}
+
+function reorders(read: Tensors, written: Tensors): boolean {
+  const out = written[0];
+  if (!out || out.shape.length < 2) return false;
+  return read.some((t) => t && sameShape(t.shape, out.shape) && isDense(t) && !sameOrder(t, out));
+}
+
+function sameOrder(a: Tensor, b: Tensor): boolean {
+  return a.strides.every((stride, i) => a.shape[i] === 1 || stride === b.strides[i]);
+}
