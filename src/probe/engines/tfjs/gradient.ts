@@ -17,8 +17,11 @@ export function withGradient(tf: TF, inputs: Tensor[], { forward, backward }: Ow
     const save = given.pop() as unknown as (tensors: Tensor[]) => void;
     const { value, saved } = forward(...(given as Tensor[]));
     save(saved);
-    // Unlike its own gradients, TensorFlow.js keeps everything that a custom one makes until the whole pass is done.
-    return { value, gradFunc: (dy: Tensor, kept: Tensor[]) => tf.tidy(() => backward(dy, kept)) };
+    // Unlike its own gradients, TensorFlow.js keeps everything that a custom one makes until the whole pass is done; and
+    // it disposes of a gradient that it adds another one to, so dy itself must not be one of the results.
+    const gradFunc = (dy: Tensor, kept: Tensor[]) =>
+      tf.tidy(() => backward(dy, kept).map((gradient) => (gradient === dy ? tf.clone(dy) : gradient)));
+    return { value, gradFunc };
   });
   return apply(...inputs);
 }

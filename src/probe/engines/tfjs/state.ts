@@ -14,7 +14,7 @@ export interface TrainingState {
 }
 
 /** Numbers for a parameter, buffer or input instead of made-up ones, in the graph's axis order. */
-export type GivenValues = Record<string, { shape: number[]; data: number[] }>;
+export type GivenValues = Record<string, { shape: number[]; data: Float32Array | Int32Array }>;
 
 export function makeState(tf: TF, graph: ModelGraph, symbols: SymbolValues, given: GivenValues = {}): TrainingState {
   const state: TrainingState = { trainable: [], buffers: new Map(), values: new Map() };
@@ -61,7 +61,7 @@ function toOrder(tf: TF, tensor: Tensor, order: readonly number[]): Tensor {
 
 function givenTensor(tf: TF, given: GivenValues, name: string, dtype: 'float32' | 'int32' | 'bool' = 'float32'): Tensor | null {
   const numbers = given[name];
-  return numbers ? tf.tensor(numbers.data, numbers.shape, dtype) : null;
+  return numbers ? tf.tidy(() => tf.cast(tf.tensor(numbers.data, numbers.shape), dtype)) : null;
 }
 
 /** Scales of norms start at 1, biases at 0, weights at a spread of 1/sqrt(inputs), so that signals keep their size. */

@@ -1,5 +1,6 @@
 /** Matrix products and attention. */
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { broadcast, tile } from '../broadcast.js';
 import type { Call, Operation } from '../call.js';
 import { uniform } from '../random.js';
 import { arrange, identity, plain, plainValue, shapeOf, type TF, type Value } from '../value.js';
@@ -29,9 +30,9 @@ export function multiply(tf: TF, left: Value, right: Value): Value {
   const a = matrix(tf, left);
   const batch = broadcastShape(leftShape.slice(0, -2), rightShape.slice(0, -2));
   const spread = (tensor: Tensor) => {
-    const target = [...batch, ...tensor.shape.slice(-2)];
-    const same = tensor.rank === target.length && target.every((size, axis) => size === tensor.shape[axis]);
-    return same ? tensor : tf.broadcastTo(tensor, target);
+    const missing = batch.length + 2 - tensor.rank;
+    const padded = missing > 0 ? tf.reshape(tensor, [...Array(missing).fill(1), ...tensor.shape]) : tensor;
+    return broadcast(tf, padded, [...batch, ...tensor.shape.slice(-2)]);
   };
   const product = tf.matMul(spread(a.tensor), spread(b.tensor), a.transposed, b.transposed);
   return plainValue(tf.reshape(product, [...batch, rows, columns]));
@@ -110,7 +111,7 @@ function attentionMask(call: Call): Tensor | null {
 function repeatHeads(tf: TF, value: Value, heads: number): Value {
   const [batch, own, length, width] = shapeOf(value) as [number, number, number, number];
   if (own === heads) return value;
-  const spread = tf.tile(tf.reshape(plain(tf, value), [batch, own, 1, length, width]), [1, 1, heads / own, 1, 1]);
+  const spread = tile(tf, tf.reshape(plain(tf, value), [batch, own, 1, length, width]), [1, 1, heads / own, 1, 1]);
   return plainValue(tf.reshape(spread, [batch, heads, length, width]));
 }
 

@@ -1,6 +1,7 @@
 /** Sums, means and their like over axes. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Call, Operation } from '../call.js';
+import { withGradient } from '../gradient.js';
 import { arrange, plainValue, shapeOf, type TF, type Value } from '../value.js';
 
 type Reduce = (tf: TF, x: Tensor, axes: number[]) => Tensor;
@@ -49,6 +50,21 @@ const cumulative: Operation = (call) => {
   return { tensor: call.tf.cumsum(number(call.tf, tensor), place), order };
 };
 
+/** The largest or smallest element; equal ones share the gradient, as in PyTorch, where TensorFlow.js gives each all of it. */
+function sharedExtreme(name: 'max' | 'min'): Reduce {
+  return (tf, x, axes) =>
+    withGradient(tf, [x], {
+      forward: (input) => {
+        const value = tf[name](input as Tensor, axes, true);
+        return { value, saved: [input as Tensor, value] };
+      },
+      backward: (dy, [input, value]) => {
+        const equal = tf.cast(tf.equal(input as Tensor, value as Tensor), 'float32');
+        return [tf.mul(equal, tf.div(dy, tf.sum(equal, axes, true)))];
+      },
+    });
+}
+
 const extreme = (name: 'argMax' | 'argMin'): Operation => {
   return (call) => {
     const rank = call.value(0).order.length;
@@ -69,8 +85,8 @@ const extreme = (name: 'argMax' | 'argMin'): Operation => {
 export const reductions: Record<string, Operation> = {
   mean: reduction((tf, x, axes) => tf.mean(float(tf, x), axes, true)),
   sum: reduction((tf, x, axes) => tf.sum(number(tf, x), axes, true)),
-  amax: reduction((tf, x, axes) => tf.max(x, axes, true)),
-  amin: reduction((tf, x, axes) => tf.min(x, axes, true)),
+  amax: reduction(sharedExtreme('max')),
+  amin: reduction(sharedExtreme('min')),
   any: reduction((tf, x, axes) => tf.any(tf.cast(x, 'bool'), axes, true)),
   all: reduction((tf, x, axes) => tf.all(tf.cast(x, 'bool'), axes, true)),
   'var.correction': variance((_, x) => x),

@@ -1,5 +1,6 @@
 /** Views, joins and cuts. Permutes and transposes move no data; cuts and joins work on the axis as it lies in memory. */
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { broadcast, tile } from '../broadcast.js';
 import { type Call, inferShape, type Operation } from '../call.js';
 import { align, dropAxis, identity, insertAxis, permute, plain, plainValue, reshape, shapeOf, type TF, type Value } from '../value.js';
 
@@ -73,7 +74,7 @@ function expandTo(tf: TF, value: Value, target: number[]): Value {
   const sizes = target.map((size, at) => (size === -1 ? (shape[at - missing] as number) : size));
   if (missing === 0 && sizes.every((size, at) => size === shape[at])) return value;
   const padded = tf.reshape(plain(tf, value), [...Array(missing).fill(1), ...shape]);
-  return plainValue(sizes.every((size, at) => size === padded.shape[at]) ? padded : tf.broadcastTo(padded, sizes));
+  return plainValue(broadcast(tf, padded, sizes));
 }
 
 const cat: Operation = (call) => {
@@ -195,7 +196,7 @@ const repeat: Operation = (call) => {
   const times = call.numbers(1);
   const shape = shapeOf(call.value(0));
   const padded = call.tf.reshape(call.tensor(0), [...Array(times.length - shape.length).fill(1), ...shape]);
-  return plainValue(call.tf.tile(padded, times));
+  return plainValue(tile(call.tf, padded, times));
 };
 
 const same: Operation = (call) => call.value(0);
