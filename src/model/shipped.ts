@@ -67,7 +67,8 @@ export function adaptShipped(graph: ModelGraph, options: ModelOptions): ModelGra
   try {
     return adaptGraph(graph, options);
   } catch (error) {
-    if (!(error instanceof UsageError) || error.code !== 'BAD_MODEL_OPTION' || options.seq !== undefined) throw error;
+    const exportTakes = options.seq === undefined && (options.classes === undefined || options.classes >= 1);
+    if (!(error instanceof UsageError) || error.code !== 'BAD_MODEL_OPTION' || !exportTakes) throw error;
     const flags = [
       ...(options.image ? [`--image ${options.image.join('x')}`] : []),
       ...(options.classes === undefined ? [] : [`--classes ${options.classes}`]),
@@ -104,6 +105,6 @@ function unknownShipped(table: string, reference: string): UsageError {
   return new UsageError(
     'UNKNOWN_MODEL',
     `there is no shipped graph "${reference}"`,
-    `${hint}"batchfit profiles models ${base || library}" searches them; a model of another release: batchfit trace ${reference} -o ${base || 'model'}.graph.json`,
+    `${hint}"batchfit profiles models TEXT" searches them; one of another release of ${library}: batchfit trace ${library}:NAME -o NAME.graph.json`,
   );
 }

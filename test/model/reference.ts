@@ -41,6 +41,8 @@ const FULL = Number.MAX_SAFE_INTEGER;
 /** A cast to another value's dtype is a cast to the weights' dtype, where all is exported in that. */
 function castAsExported(op: string, args: Argument[]): [string, Argument[]] {
   if (op === 'aten.type_as') return ['aten.to.dtype', [args[0] as Argument, 'model']];
+  // Zeros in another value's dtype are zeros in the weights' dtype.
+  if (op === 'aten.new_zeros' || op === 'aten.zeros') return ['zeros', [args.at(-1) as Argument]];
   // A scalar tensor's value is not known on the meta device.
   if (op === 'aten.full' && JSON.stringify(args[0]) === '[]') return [op, [args[0] as Argument, 'constant']];
   if (op === 'aten.to.device') return ['aten.to.dtype', [args[0] as Argument, args[2] as Argument]];
@@ -68,7 +70,7 @@ function line(
   const values = kept.map(lower);
   while (values.length > 1 && values.at(-1) === 'end') values.pop();
   if (COMMUTATIVE.has(op) && values.every((value) => typeof value === 'string')) values.sort();
-  const named = Object.entries(kwargs).map(([key, value]) => `${key}=${JSON.stringify(lower(value))}`);
+  const named = Object.entries(op === 'zeros' ? {} : kwargs).map(([key, value]) => `${key}=${JSON.stringify(lower(value))}`);
   return `${op}(${[...values.map((value) => JSON.stringify(value)), ...named.sort()].join(', ')})`;
 }
 
@@ -103,17 +105,25 @@ export function graphLines(graph: ModelGraph, byName: boolean): string[] {
   const weights = new Map(graph.parameters.map(({ name, shape }) => [name, shape]));
   const running = new Set(graph.buffers.filter(({ name }) => /running_(mean|var)$/.test(name)).map(({ name }) => name));
   const values = new Map<string, string>();
-  graph.nodes.forEach(({ outputs }, index) => {
+  const aliases = new Map<string, string>();
+  // A cast to a parameter's dtype is one that runs under autocast alone: exported without it, it is not there.
+  const nodes = graph.nodes.filter(({ op, args, outputs }) => {
+    const idle = op === 'aten.type_as' && weights.has(String(args[1]).slice(1));
+    if (idle) aliases.set(outputs[0] as string, String(args[0]).slice(1));
+    return !idle;
+  });
+  nodes.forEach(({ outputs }, index) => {
     for (const [part, output] of outputs.entries()) values.set(output, outputs.length > 1 ? `${index}.${part}` : `${index}`);
   });
+  const valueOf = (ref: string): string | undefined => values.get(aliases.get(ref) ?? ref);
   const name = weightNames(weights, byName);
   const symbols = { B: 3, S: 11, H: graph.symbols.H?.default ?? 0, W: graph.symbols.W?.default ?? 0 };
-  return graph.nodes.map(({ op, args, kwargs = {}, module }) => {
+  return nodes.map(({ op, args, kwargs = {}, module }) => {
     const text = line(
       op,
       args,
       kwargs,
-      (ref) => values.get(ref) ?? (running.has(ref) ? 'running' : name(ref)),
+      (ref) => valueOf(ref) ?? (running.has(ref) ? 'running' : name(ref)),
       (size) => evaluateSize(size, symbols),
     );
     return byName ? `${text} @ ${module.replace(/@\d+/g, '')}` : text;

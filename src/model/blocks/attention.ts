@@ -54,6 +54,8 @@ export interface WrittenOutOptions extends HeadOptions {
   style: 'llama' | 'opt' | 'gpt2' | 'bert';
   /** tanh(scores / cap) * cap (Gemma 2). */
   softcap?: number | null;
+  /** Added to the scores before the mask (T5). */
+  bias?: Value | null;
 }
 
 /** Attention written out: scores, mask, softmax, dropout, product. [B, heads, S, E] to [B, S, heads, E]. */
@@ -63,6 +65,7 @@ export function attendWrittenOut(g: GraphBuilder, q: Value, k: Value, v: Value, 
   const turned = style === 'gpt2' || style === 'opt' ? transpose(g, keys, -1, -2) : transpose(g, keys, 2, 3);
   let scores = mul(g, matmul(g, q, turned), scale);
   if (softcap !== null) scores = capSoftly(g, scores, softcap);
+  if (options.bias) scores = add(g, scores, options.bias);
   if (mask) scores = add(g, scores, mask);
   let weights = style === 'llama' || style === 'opt' ? castLike(g, softmax(g, scores, -1, 'float32'), q) : softmax(g, scores, -1);
   if (style === 'gpt2') weights = castLike(g, weights, v);

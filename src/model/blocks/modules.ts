@@ -45,6 +45,16 @@ export function rmsNormModule(g: GraphBuilder, name: string, x: Value, eps: numb
   });
 }
 
+/** T5's norm: the mean square in float32, the product with the input itself, back in the weight's dtype. */
+export function t5NormModule(g: GraphBuilder, name: string, x: Value, eps: number): Value {
+  return g.inModule(name, () => {
+    const square = g.call('aten.pow.Tensor_Scalar', [toDtype(g, x, 'float32'), 2], { shape: x.shape, dtype: 'float32' });
+    const factor = unary(g, 'aten.rsqrt', add(g, reduce(g, 'aten.mean.dim', square, [-1], true), eps));
+    const weight = g.parameter('weight', [Number(x.shape.at(-1))]);
+    return mul(g, weight, toDtype(g, mul(g, x, factor), 'model'));
+  });
+}
+
 /** Gemma's RMSNorm: multiplied with 1 + weight in float32, then back in the input's dtype. */
 export function gemmaNormModule(g: GraphBuilder, name: string, x: Value, eps: number): Value {
   return g.inModule(name, () => {
