@@ -57,6 +57,8 @@ export interface Setup {
   clipGradNorm: number | null;
   /** The loop holds the model's outputs until the next forward returns. */
   keepOutputs: boolean;
+  /** Weights and inputs of four dimensions lie with the channel innermost (torch.channels_last). */
+  channelsLast: boolean;
   framework: Framework;
 }
 
@@ -78,5 +80,6 @@ export const DEFAULT_SETUP: Setup = {
   accumulation: 1,
   clipGradNorm: null,
   keepOutputs: false,
+  channelsLast: false,
   framework: 'torch',
 };

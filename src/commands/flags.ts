@@ -79,6 +79,7 @@ export const setupFlags = {
   accumulation: count({ helpGroup, description: `micro batches added up before an optimizer step ${standard('accumulation')}` }),
   'clip-grad-norm': positive({ helpGroup, description: 'largest gradient norm [default: not clipped]' }),
   'keep-outputs': boolean({ helpGroup, description: "the loop holds the model's outputs until the next forward returns" }),
+  'channels-last': boolean({ helpGroup, description: 'images and filters lie with the channel innermost (torch.channels_last)' }),
   framework: option({ options: FRAMEWORKS })({ helpGroup, description: `framework that trains ${standard('framework')}` }),
 };
 
@@ -134,6 +135,7 @@ export function parseSetup(flags: OutputFlags<typeof setupFlags>): ParsedSetup {
     accumulation: flags.accumulation ?? DEFAULT_SETUP.accumulation,
     clipGradNorm: flags['clip-grad-norm'] ?? DEFAULT_SETUP.clipGradNorm,
     keepOutputs: flags['keep-outputs'] ?? DEFAULT_SETUP.keepOutputs,
+    channelsLast: flags['channels-last'] ?? DEFAULT_SETUP.channelsLast,
     framework: flags.framework ?? DEFAULT_SETUP.framework,
   };
   return {

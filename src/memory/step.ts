@@ -5,8 +5,12 @@ import { bindSizes, type SymbolValues } from '../model/sizes.js';
 import type { Setup } from '../setup.js';
 import {
   type Category,
+  channelsLastStrides,
   clearCastCache,
+  contiguousStrides,
   type ElementType,
+  type Kernel,
+  KernelLog,
   type Leaf,
   type Program,
   programOf,
@@ -44,6 +48,8 @@ export interface StepTrace {
   multipliesMatrices: boolean;
   /** How often each kernel family ran in one forward pass. */
   kernels: ReadonlyMap<string, number>;
+  /** Every kernel of forward and backward in order, where the caller asked for them. */
+  kernelLog: readonly Kernel[] | null;
 }
 
 export interface TraceOptions {
@@ -53,6 +59,8 @@ export interface TraceOptions {
   outOfPlaceSums: boolean;
   /** Gradients are there already, and new ones are added in place. */
   accumulating: boolean;
+  /** Record kernels, for predictions of speed. */
+  logsKernels?: boolean;
 }
 
 /** The symbols of a graph for a micro batch. */
@@ -107,6 +115,7 @@ export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions
     capability: options.capability,
     outOfPlaceSums: options.outOfPlaceSums,
   });
+  if (options.logsKernels) s.log = new KernelLog(s);
   return new MicroStep(s, program, setup, options.accumulating).trace();
 }
 
@@ -168,6 +177,7 @@ class MicroStep {
       trainableParameters: this.leaves.reduce((sum, leaf) => sum + leaf.tensor.elements, 0),
       multipliesMatrices: s.tape.kernels.has('matrix product'),
       kernels: s.tape.kernels,
+      kernelLog: s.log?.kernels ?? null,
     };
   }
 
@@ -186,7 +196,7 @@ class MicroStep {
     const { s, program } = this;
     s.newCategory = 'parameters';
     program.graph.parameters.forEach((p, i) => {
-      const t = s.take(s.empty(p.shape, this.type(p.dtype ?? 'model')));
+      const t = s.take(this.empty(p.shape, p.dtype ?? 'model'));
       this.parameters += t.elements;
       if (p.trainable !== false) {
         t.requiresGrad = true;
@@ -196,7 +206,7 @@ class MicroStep {
       this.values[program.parameterSlots[i] as number] = t;
     });
     program.graph.buffers.forEach((b, i) => {
-      this.values[program.bufferSlots[i] as number] = s.take(s.empty(b.shape, this.type(b.dtype)));
+      this.values[program.bufferSlots[i] as number] = s.take(this.empty(b.shape, b.dtype));
     });
     s.newCategory = 'temporaries';
   }
@@ -213,16 +223,19 @@ class MicroStep {
     s.newCategory = 'inputs';
     program.graph.inputs.forEach((input, i) => {
       this.values[program.inputSlots[i] as number] = s.take(
-        s.empty(
+        this.empty(
           input.shape.map((n) => size(n)),
-          this.type(input.dtype),
+          input.dtype,
         ),
       );
     });
     s.newCategory = 'temporaries';
   }
 
-  private type(type: DType): ElementType {
-    return type === 'model' ? this.s.options.modelType : type;
+  /** A weight, buffer or input; channels_last moves those of four dimensions, as `module.to(memory_format=...)` does. */
+  private empty(shape: readonly number[], type: DType): Tensor {
+    const channelsLast = this.setup.channelsLast && shape.length === 4;
+    const elementType = type === 'model' ? this.s.options.modelType : type;
+    return this.s.empty(shape, elementType, channelsLast ? channelsLastStrides(shape) : contiguousStrides(shape));
   }
 }

@@ -38,6 +38,7 @@ export const setup = z.object({
   accumulation: count,
   clipGradNorm: z.number().positive().nullable(),
   keepOutputs: z.boolean(),
+  channelsLast: z.boolean(),
   framework: z.enum(FRAMEWORKS),
 });
 

@@ -19,4 +19,4 @@ export { type Program, programOf } from './program.js';
 export { clearCastCache, knownOperators } from './registry.js';
 export { Session, type SessionOptions } from './session.js';
 export { CATEGORIES, type Category, Tape } from './tape.js';
-export { Tensor } from './tensor.js';
+export { channelsLastStrides, contiguousStrides, Tensor } from './tensor.js';
