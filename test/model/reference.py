@@ -54,6 +54,23 @@ def build_transformer(case):
     # An autograd function that keeps its input alone, as the fused operator does; an export would show what it is made of.
     from transformers.models.bloom import modeling_bloom
     modeling_bloom.BloomGelu.forward = lambda self, x: F.gelu(x, approximate='tanh')
+    # Scalars that live on the CPU are numbers in our graphs.
+    from transformers.models.deberta_v2 import modeling_deberta_v2
+
+    class Number(float):
+        def to(self, dtype):
+            return float(self)
+
+    def make_log_bucket_position(relative, buckets, longest):
+        half = buckets // 2
+        sign = torch.sign(relative)
+        near = (relative < half) & (relative > -half)
+        distance = torch.where(near, torch.full((), half - 1, dtype=relative.dtype, device=relative.device), torch.abs(relative))
+        log_pos = torch.ceil(torch.log(distance / half) / math.log((longest - 1) / half) * (half - 1)) + half
+        return torch.where(distance <= half, relative.type_as(log_pos), log_pos * sign)
+
+    modeling_deberta_v2.scaled_size_sqrt = lambda x, parts: Number(math.sqrt(x.size(-1) * parts))
+    modeling_deberta_v2.make_log_bucket_position = make_log_bucket_position
     config = AutoConfig.for_model(case['model_type'], **case['config'])
     config.use_cache = False
     for key, value in case.get('set', {}).items():

@@ -32,6 +32,7 @@ const FAMILIES: Record<string, Family> = {
   albert: { head: 'masked-lm', load: async () => (await import('./albert.js')).readAlbert },
   t5: { head: 'seq2seq-lm', load: async () => (await import('./t5.js')).readT5 },
   bart: { head: 'seq2seq-lm', load: async () => (await import('./bart.js')).readBart },
+  'deberta-v2': { head: 'masked-lm', load: async () => (await import('./deberta-v2.js')).readDebertaV2 },
   roberta: { head: 'masked-lm', load: async () => (await import('./bert.js')).readRoberta },
   electra: { head: 'masked-lm', load: async () => (await import('./bert.js')).readElectra },
   gemma2: { head: 'causal-lm', load: async () => (await import('./llama.js')).readGemma2 },
