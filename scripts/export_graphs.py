@@ -13,8 +13,8 @@ import warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "src", "probe", "engines", "torch"))
 
-import export as exporter  # noqa: E402
-from references import Options, Unsupported  # noqa: E402
+from batchfit_torch import export as exporter  # noqa: E402
+from batchfit_torch.references import Options, Unsupported  # noqa: E402
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ import operator
 from typing import Any
 
 import torch
-from checkpoint_regions import CallPaths
-from expressions import NotExpressible, to_text
+from .checkpoint_regions import CallPaths
+from .expressions import NotExpressible, to_text
 from torch import fx
 
 # Left by the export itself; a training step does not run them.
@@ -127,6 +127,8 @@ class GraphWriter:
         for index, spec in enumerate(target._schema.arguments):
             given = index < len(node.args) or spec.name in node.kwargs
             value = node.args[index] if index < len(node.args) else node.kwargs.get(spec.name, spec.default_value)
+            if spec.name in ("cudnn_enabled", "cudnn_enable"):
+                value = True  # the export's own setting; a training loop leaves it on
             if spec.name == "end" and value == LONGEST:
                 value, given = None, spec.default_value is not None
             is_default = not given or _same(value, spec.default_value)

@@ -1,0 +1,1 @@
+"""batchfit's side of PyTorch: exporting modules as graphs, and running trials."""

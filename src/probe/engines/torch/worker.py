@@ -1,0 +1,7 @@
+"""Starts batchfit_torch.worker. This folder leaves the import path, so that a user's own modules keep their names."""
+import sys
+
+import batchfit_torch.worker
+
+del sys.path[0]
+sys.exit(batchfit_torch.worker.main())
