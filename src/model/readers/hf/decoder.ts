@@ -107,7 +107,7 @@ function embed(text: Text, decoder: Decoder): Value {
   if (!decoder.embeddingScale) return embeddingModule(g, 'embed_tokens', text.ids, decoder.vocabulary, decoder.features, decoder.padding);
   return g.inModule('embed_tokens', () => {
     const tokens = embedding(g, g.parameter('weight', [decoder.vocabulary, decoder.features]), text.ids, decoder.padding ?? -1);
-    const scale = g.buffer('embed_scale', [], 'float32');
+    const scale = g.buffer('embed_scale', [], 'model');
     return mul(g, tokens, toDtype(g, scale, 'model'));
   });
 }

@@ -101,7 +101,6 @@ function attention(text: Text, config: GptNeo, x: Value, mask: Value): Value {
   const scores = matmul(g, query, transpose(g, key, -1, -2));
   // The local layers' window is in the buffer's values alone.
   const triangle = g.buffer('bias', [1, 1, positions, positions], 'bool');
-  g.buffer('masked_bias', [], 'float32');
   const seen = slice(g, slice(g, triangle, 2, 0, length), 3, 0, length);
   const lowest = g.call('aten.full', [[], LOWEST], { shape: [], dtype: 'float32' }, { dtype: 'float32' });
   const masked = add(g, g.call('aten.where.self', [seen, scores, lowest], scores), mask);
