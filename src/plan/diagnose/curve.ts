@@ -85,12 +85,15 @@ export function fallSince(curve: Curve, share: number): number {
   return valueAt(curve, share) - curve.end;
 }
 
-/** The smoothed value at a share of the run. */
-export function valueAt(curve: Curve, share: number): number {
-  const first = curve.points[0]!.step;
-  const step = first + share * (curve.points.at(-1)!.step - first);
-  const index = curve.points.findIndex((point) => point.step >= step);
-  return curve.smoothed[index === -1 ? curve.smoothed.length - 1 : index]!;
+/** The smoothed value at a share of the run, on the line between its neighbours. */
+export function valueAt({ points, smoothed }: Curve, share: number): number {
+  const first = points[0]!.step;
+  const step = first + share * (points.at(-1)!.step - first);
+  const right = points.findIndex((point) => point.step >= step);
+  if (right <= 0) return smoothed[Math.max(0, right)]!;
+  const [a, b] = [points[right - 1]!.step, points[right]!.step];
+  const part = b === a ? 1 : (step - a) / (b - a);
+  return smoothed[right - 1]! * (1 - part) + smoothed[right]! * part;
 }
 
 /** Standard errors that two quarters of a curve must differ by. */

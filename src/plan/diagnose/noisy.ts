@@ -38,10 +38,9 @@ const scatters = (curve: Curve) => curve.noise > OF_FALL * curve.fall && curve.n
 function spikesOf(curve: Curve): number {
   if (curve.values.length < 24) return 0;
   const skipped = Math.floor(curve.values.length / 5);
+  const height = Math.max(SPIKE * curve.noise, SPIKE_OF_LEVEL * levelOf(curve));
   const above = (value: number, index: number) => value - median(curve.values.slice(Math.max(0, index - 5), index + 6));
-  return curve.values.filter(
-    (value, index) => index >= skipped && above(value, index) > Math.max(SPIKE * curve.noise, SPIKE_OF_LEVEL * levelOf(curve)),
-  ).length;
+  return curve.values.filter((value, index) => index >= skipped && above(value, index) > height).length;
 }
 
 function noisy(confidence: Finding['confidence'], evidence: string[]): Finding {
