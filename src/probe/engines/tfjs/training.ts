@@ -1,11 +1,11 @@
 /** Training steps on the loaded backend: forward, backward, optimizer, with nothing left over between them. */
-import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import type { ModelGraph } from '../../../model/graph.js';
 import type { SymbolValues } from '../../../model/sizes.js';
 import type { Setup } from '../../../setup.js';
 import { runForward } from './forward.js';
 import { makeOptimizer } from './optimizer.js';
-import { type Program, prepareProgram } from './program.js';
+import { prepareProgram } from './program.js';
 import { type GivenValues, makeState, type TrainingState } from './state.js';
 import type { TF } from './value.js';
 
@@ -14,7 +14,7 @@ export interface Trainer {
   /** One optimizer step over `setup.accumulation` micro batches; returns the last one's loss. */
   step(onPhase?: (phase: string) => void): number;
   /** Loss and gradients of one micro batch, by parameter name. The caller disposes them. */
-  gradients(): { value: Scalar; grads: Record<string, Tensor> };
+  gradients(onPhase?: (phase: string) => void): { value: Scalar; grads: Record<string, Tensor> };
 }
 
 /** Throws UnsupportedError before anything runs when an operator or the optimizer is not there. */
@@ -25,19 +25,27 @@ export function prepareTrainer(tf: TF, graph: ModelGraph, setup: Setup, sizes: S
   const state = makeState(tf, graph, symbols, given);
   let held: Tensor[] = [];
 
-  function gradients() {
-    return differentiate(tf, program, state, symbols, setup.keepOutputs, (outputs) => {
-      tf.dispose(held);
-      held = outputs;
-    });
+  function gradients(onPhase: (phase: string) => void = () => {}) {
+    onPhase('forward');
+    return tf.variableGrads(() => {
+      const { loss, outputs } = runForward(tf, program, state.values, state.buffers, symbols);
+      if (setup.keepOutputs) hold(outputs);
+      onPhase('backward');
+      return loss as Scalar;
+    }, state.trainable);
+  }
+
+  /** As a loop that keeps the model's outputs until the next forward returns. */
+  function hold(outputs: Tensor[]): void {
+    tf.dispose(held);
+    held = outputs.map((output) => tf.keep(tf.clone(output)));
   }
 
   function step(onPhase: (phase: string) => void = () => {}): number {
     let loss = Number.NaN;
     let sum: Record<string, Tensor> = {};
     for (let micro = 0; micro < setup.accumulation; micro++) {
-      onPhase('forward and backward');
-      const { value, grads } = gradients();
+      const { value, grads } = gradients(onPhase);
       loss = value.dataSync()[0] as number;
       value.dispose();
       sum = micro === 0 ? grads : addAll(tf, sum, grads);
@@ -56,22 +64,6 @@ export function prepareTrainer(tf: TF, graph: ModelGraph, setup: Setup, sizes: S
 function symbolsOf(graph: ModelGraph, setup: Setup, sizes: SymbolValues): SymbolValues {
   const defaults = Object.fromEntries(Object.entries(graph.symbols).map(([name, range]) => [name, range.default]));
   return { ...defaults, ...sizes, B: setup.batch };
-}
-
-function differentiate(
-  tf: TF,
-  program: Program,
-  state: TrainingState,
-  symbols: SymbolValues,
-  keepOutputs: boolean,
-  hold: (outputs: Tensor[]) => void,
-) {
-  return tf.variableGrads(() => {
-    const { loss, outputs } = runForward(tf, program, state.values, state.buffers, symbols);
-    // As a loop that keeps the model's outputs until the next forward returns.
-    if (keepOutputs) hold(outputs.map((output) => tf.keep(tf.clone(output))));
-    return loss as Scalar;
-  }, state.trainable as Variable[]);
 }
 
 type Gradients = Record<string, Tensor>;
