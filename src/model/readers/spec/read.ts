@@ -6,6 +6,7 @@ import type { ModelGraph, ModelSource, Size } from '../../graph.js';
 import { crossEntropy } from '../../ops/layers.js';
 import { view } from '../../ops/views.js';
 import type { ModelOptions } from '../../options.js';
+import { bindSizes } from '../../sizes.js';
 import { specError } from './fields.js';
 import { readHeader, type SpecHeader } from './header.js';
 import { fixedExtent, NeedsFixedSize, shapeText } from './layer.js';
@@ -42,6 +43,7 @@ function build(header: SpecHeader, source: ModelSource, options: ModelOptions, f
     blocks: header.blocks,
     defaults: header.defaults,
     tokens,
+    sizeOf: bindSizes({ B: 1, S: header.length, ...(header.image ? { H: header.image[1], W: header.image[2] } : {}) }),
     limitLength: (longest: number) => {
       const range = { default: header.length, max: longest };
       checkRange(header.name, 'S', range, header.length, '--seq');

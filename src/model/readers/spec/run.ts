@@ -1,5 +1,6 @@
 /** Runs lists of layers: names their modules, expands blocks, and keeps the path for messages. */
 import type { GraphBuilder, Value } from '../../builder.js';
+import type { Size } from '../../graph.js';
 import { nearestNames } from '../../nearest.js';
 import { integer, type Place, readFields, type Scalar, show, specError } from './fields.js';
 import { channelsOf, type LayerContext } from './layer.js';
@@ -27,6 +28,8 @@ export interface Program {
   defaults: Record<string, Record<string, unknown>>;
   tokens: LayerContext['tokens'];
   limitLength(longest: number): void;
+  /** A size at the input's own image or sequence size. */
+  sizeOf(size: Size): number;
 }
 
 type Counts = Map<string, number>;
@@ -70,7 +73,15 @@ function runLayer(program: Program, entry: unknown, x: Value, path: string, scop
     },
   };
   const apply = () => layer.apply(context, x, values);
-  return layer.ownModule ? program.g.inModule(count(counts, kind), apply) : apply();
+  const result = layer.ownModule ? program.g.inModule(count(counts, kind), apply) : apply();
+  const sizes = result.shape.map(program.sizeOf);
+  if (sizes.some((size) => size < 1))
+    throw specError(
+      place,
+      `nothing is left: the result has the shape [${sizes.join(', ')}]`,
+      'take a larger input, or smaller kernels and strides',
+    );
+  return result;
 }
 
 function runBlock(program: Program, kind: string, block: Block, fields: unknown, x: Value, place: Place, counts: Counts): Value {

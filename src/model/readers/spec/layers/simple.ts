@@ -1,5 +1,5 @@
 /** Layers without weights: activations, dropout, pools, shapes. */
-import { plus } from '../../../arithmetic.js';
+import { modulo, plus, times } from '../../../arithmetic.js';
 import { dropout as applyDropout, gelu as applyGelu, softmax as applySoftmax, binary, mul, unary } from '../../../ops/elementwise.js';
 import { adaptivePool2d, pool2d } from '../../../ops/layers.js';
 import { dimension } from '../../../ops/shapes.js';
@@ -72,7 +72,15 @@ const permute = layer('order', { order: integers() }, ({ g, place }, x, { order 
 });
 
 /** A new shape behind the batch: `reshape: [64, -1]`. */
-const reshape = layer('shape', { shape: integers(-1) }, ({ g }, x, { shape }) => applyReshape(g, x, [x.shape[0] ?? 'B', ...shape]));
+const reshape = layer('shape', { shape: integers(-1) }, ({ g, place }, x, { shape }) => {
+  const elements = times(...x.shape.slice(1));
+  const known = times(...shape.filter((extent) => extent !== -1));
+  const open = shape.filter((extent) => extent === -1).length;
+  if (open > 1 || (open === 1 ? modulo(elements, Number(known)) !== 0 : elements !== known)) {
+    throw specError(place, `shape: the ${elements} elements of a sample don't fit [${shape}]`);
+  }
+  return applyReshape(g, x, [x.shape[0] ?? 'B', ...shape]);
+});
 
 /** One position of a sequence: `select: 0` is the class token. */
 const select = layer('index', { index: integer(undefined, -1_000_000) }, ({ g, place }, x, { index }) => {
