@@ -115,7 +115,7 @@ export function graphLines(graph: ModelGraph, byName: boolean): string[] {
   nodes.forEach(({ outputs }, index) => {
     for (const [part, output] of outputs.entries()) values.set(output, outputs.length > 1 ? `${index}.${part}` : `${index}`);
   });
-  const valueOf = (ref: string): string | undefined => values.get(aliases.get(ref) ?? ref);
+  const nameOf = (ref: string): string | undefined => values.get(aliases.get(ref) ?? ref);
   const name = weightNames(weights, byName);
   const symbols = { B: 3, S: 11, H: graph.symbols.H?.default ?? 0, W: graph.symbols.W?.default ?? 0 };
   return nodes.map(({ op, args, kwargs = {}, module }) => {
@@ -123,7 +123,7 @@ export function graphLines(graph: ModelGraph, byName: boolean): string[] {
       op,
       args,
       kwargs,
-      (ref) => valueOf(ref) ?? (running.has(ref) ? 'running' : name(ref)),
+      (ref) => nameOf(ref) ?? (running.has(ref) ? 'running' : name(ref)),
       (size) => evaluateSize(size, symbols),
     );
     return byName ? `${text} @ ${module.replace(/@\d+/g, '')}` : text;
