@@ -1,5 +1,5 @@
 /** The same numbers in TensorFlow.js and in PyTorch: loss, every gradient, and the buffers that a step changes. */
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelGraph } from '../../../src/model/graph.js';
 import { readModel } from '../../../src/model/open.js';
 import type { LoadedEngine } from '../../../src/probe/engines/tfjs/load.js';
@@ -94,6 +94,12 @@ function compare(name: string, tolerance: number): void {
 
 describe('TensorFlow.js and PyTorch agree on', () => {
   it.each(CASES)('$name', ({ name, tolerance }) => compare(name, tolerance), 120_000);
+});
+
+describe('the pure JavaScript backend agrees too on', () => {
+  beforeAll(() => engine.tf.setBackend('cpu'));
+  afterAll(() => engine.tf.setBackend('tensorflow'));
+  it.each(CASES.filter(({ graph }) => graph))('$name', ({ name, tolerance }) => compare(name, tolerance), 120_000);
 });
 
 it('keeps filters as TensorFlow wants them', () => {
