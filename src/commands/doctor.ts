@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { detectMachine } from '../machine/detect.js';
 import { findProblems, renderDoctor } from '../output/doctor.js';
@@ -50,7 +50,7 @@ function dataFolder(): { path: string; writable: boolean } {
   while (!existsSync(nearest)) nearest = dirname(nearest);
   try {
     accessSync(nearest, constants.W_OK);
-    return { path, writable: true };
+    return { path, writable: statSync(nearest).isDirectory() };
   } catch {
     return { path, writable: false };
   }

@@ -100,8 +100,12 @@ function runTool(command: string, args: string[], timeoutMs: number): Promise<Ru
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: process.platform !== 'win32', windowsHide: true });
     const output = { stdout: '', stderr: '' };
+    // it is in a group of its own, so a Ctrl-C that ends this process does not reach it
+    const killAtExit = () => killGroup(child.pid);
+    process.once('exit', killAtExit);
     const finish = (exitCode: number | null, error: Run['error']) => {
       clearTimeout(timer);
+      process.off('exit', killAtExit);
       resolve({ ...output, exitCode, error });
     };
     const timer = setTimeout(() => {

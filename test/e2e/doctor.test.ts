@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
-import { batchfit, batchfitJson } from './run.js';
+import { batchfit, batchfitJson, PROGRAM } from './run.js';
 
 it('doctor says what is here and ends well, whatever is missing', async () => {
-  const { document, exitCode } = await batchfitJson(['doctor'], { env: { XDG_DATA_HOME: '/proc/none' } });
+  const { document, exitCode } = await batchfitJson(['doctor'], { env: { XDG_DATA_HOME: `${PROGRAM}/none` } });
   expect(exitCode).toBe(0);
   expect(document.node).toMatchObject({ version: process.versions.node, supported: true });
-  expect(document.dataFolder).toEqual({ path: '/proc/none/batchfit/engines', writable: false });
+  expect(document.dataFolder).toEqual({ path: `${PROGRAM}/none/batchfit/engines`, writable: false });
   expect(document.problems).toContainEqual(expect.objectContaining({ subject: 'data folder' }));
   expect(document.devices.map(({ kind }: { kind: string }) => kind)).toContain('cpu');
 });

@@ -85,7 +85,7 @@ describe('what stands below the flags', () => {
     expectRefusal(['estimate', 'digits-mlp'], 2, /^BATCHFIT_PRECISION: expected one of/, { env: { BATCHFIT_PRECISION: 'fp9' } }));
 
   it('flags win over variables, variables over the file, and its section over its top level', async () => {
-    const options = inFolder('batch: 2\noptimizer: sgd\nprecision: bf16\nestimate: {batch: 4, precision: fp16}\nprobe: {steps: 3}\n');
+    const options = inFolder('batch: 2\noptimizer: sgd\nprecision: bf16\nestimate: {batch: 4, precision: fp16}\ndoctor: {quiet: true}\n');
     const env = { BATCHFIT_BATCH: '8', BATCHFIT_KEEP_OUTPUTS: 'true' };
     const setup = async (args: string[], more: RunOptions) =>
       (await batchfitJson(['estimate', 'digits-mlp', ...args], { ...options, ...more })).document.setup;
