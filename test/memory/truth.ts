@@ -8,7 +8,24 @@ import { readModel } from '../../src/model/open.js';
 import { DEFAULT_SETUP, type Setup } from '../../src/setup.js';
 
 export interface TruthRow {
-  setup: Record<string, unknown> & { kind: string; model: string; batch: number };
+  setup: {
+    kind: 'timm' | 'hf';
+    model: string;
+    model_type?: string;
+    head?: string;
+    config?: object;
+    batch: number;
+    seq?: number;
+    precision: Setup['precision'];
+    optimizer: Setup['optimizer'];
+    impl?: Setup['optimizerImplementation'];
+    checkpointing?: 'full';
+    attention?: 'eager';
+    zero_grad?: Setup['zeroGradPosition'];
+    hold?: boolean;
+    accumulation?: number;
+    clip?: boolean;
+  };
   truth: { parameters: number; peakAllocatedBytes: number; peakReservedBytes: number; peakAt: string };
 }
 
@@ -34,40 +51,36 @@ const HEADS: Record<string, string> = { mlm: 'MaskedLM', cls: 'SequenceClassific
 /** Families that the truth ran with attention written out. */
 const WRITTEN_OUT = new Set(['gpt_neo', 't5', 'deberta-v2', 'bloom']);
 
-export function setupOf(row: TruthRow): Setup {
-  const s = row.setup as Record<string, never>;
+export function setupOf({ setup }: TruthRow): Setup {
   return {
     ...DEFAULT_SETUP,
-    batch: row.setup.batch,
-    precision: s['precision'] as unknown as Setup['precision'],
-    optimizer: s['optimizer'] as unknown as Setup['optimizer'],
-    optimizerImplementation: (s['impl'] as unknown as Setup['optimizerImplementation'] | undefined) ?? 'foreach',
-    checkpointing: s['checkpointing'] ? 'full' : 'none',
-    attention: isWrittenOut(row) ? 'math' : 'auto',
-    zeroGradPosition: (s['zero_grad'] as unknown as Setup['zeroGradPosition'] | undefined) ?? 'after-step',
-    keepOutputs: s['hold'] === (true as never) && row.setup.kind === 'hf',
-    accumulation: (s['accumulation'] as unknown as number | undefined) ?? 1,
-    clipGradNorm: s['clip'] ? 1 : null,
+    batch: setup.batch,
+    precision: setup.precision,
+    optimizer: setup.optimizer,
+    optimizerImplementation: setup.impl ?? 'foreach',
+    checkpointing: setup.checkpointing ?? 'none',
+    attention: isWrittenOut(setup) ? 'math' : 'auto',
+    zeroGradPosition: setup.zero_grad ?? 'after-step',
+    // The tracer's timm loop keeps no outputs: its loss is computed from the call's own result.
+    keepOutputs: setup.hold === true && setup.kind === 'hf',
+    accumulation: setup.accumulation ?? 1,
+    clipGradNorm: setup.clip ? 1 : null,
   };
 }
 
-function isWrittenOut(row: TruthRow): boolean {
-  return row.setup['attention'] === 'eager' || WRITTEN_OUT.has(String(row.setup['model_type']));
+function isWrittenOut(setup: TruthRow['setup']): boolean {
+  return setup.attention === 'eager' || WRITTEN_OUT.has(setup.model_type ?? '');
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'batchfit-truth-'));
 
-export async function modelOf(row: TruthRow): Promise<ModelGraph> {
-  if (row.setup.kind === 'timm') return readModel(`timm:${row.setup.model}`);
-  const type = String(row.setup['model_type']);
-  const config = {
-    ...(row.setup['config'] as object),
-    model_type: type,
-    architectures: [ARCHITECTURES[type] ?? `${NAMES[type]}For${HEADS[String(row.setup['head'])]}`],
-  };
+export async function modelOf({ setup }: TruthRow): Promise<ModelGraph> {
+  if (setup.kind === 'timm') return readModel(`timm:${setup.model}`);
+  const type = setup.model_type ?? '';
+  const architectures = [ARCHITECTURES[type] ?? `${NAMES[type]}For${HEADS[setup.head ?? '']}`];
   const path = join(folder, 'config.json');
-  writeFileSync(path, JSON.stringify(config));
-  return readModel(path, { seq: Number(row.setup['seq']), attention: isWrittenOut(row) ? 'math' : 'auto' });
+  writeFileSync(path, JSON.stringify({ ...setup.config, model_type: type, architectures }));
+  return readModel(path, { seq: setup.seq, attention: isWrittenOut(setup) ? 'math' : 'auto' });
 }
 
 export interface Answer {
