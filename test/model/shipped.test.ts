@@ -89,6 +89,22 @@ describe('options of a shipped graph', () => {
     await expect(readModel('timm:vit_base_patch16_224', { image: [224, 224], classes: 10 })).resolves.toBeDefined();
   });
 
+  it.each([
+    ['timm:crossvit_15_240', ['head.0.weight', 'head.0.bias', 'head.1.weight', 'head.1.bias']],
+    ['timm:levit_256', ['head.linear.weight', 'head.linear.bias', 'head_dist.linear.weight', 'head_dist.linear.bias']],
+    ['torchvision:googlenet', ['aux1.fc2.weight', 'aux1.fc2.bias', 'aux2.fc2.weight', 'aux2.fc2.bias', 'fc.weight', 'fc.bias']],
+  ])('set the classes of every head of %s', async (reference, heads) => {
+    const { parameters } = await readModel(reference, { classes: 7 });
+    expect(parameters.filter(({ shape }) => shape[0] === 7).map(({ name }) => name)).toEqual(heads);
+  });
+
+  it('leave a model without a classifier alone', async () => {
+    await expect(readModel('timm:eva02_tiny_patch14_224', { classes: 7 })).rejects.toMatchObject({
+      code: 'BAD_MODEL_OPTION',
+      message: expect.stringContaining('it ends in aten.layer_norm'),
+    });
+  });
+
   it('name the built-in size and the export of another one', async () => {
     await expect(readModel('timm:vit_base_patch16_224', { image: [384, 384] })).rejects.toMatchObject({
       code: 'BAD_MODEL_OPTION',
