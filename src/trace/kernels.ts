@@ -92,15 +92,14 @@ const KIND_OF: Record<string, KernelKind> = Object.fromEntries(
       ['reduction', 'sum mean amax amin var std var_mean std_mean linalg_vector_norm cumsum argmax argmin any all min'],
       [
         'fill',
-        `zeros ones empty full rand randn randint zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones
-         new_empty new_full arange linspace eye scalar_tensor tensor fill_ zero_ bernoulli_ uniform_ normal_`,
+        `zeros ones full rand randn randint zeros_like ones_like full_like rand_like randn_like new_zeros new_ones new_full arange linspace eye scalar_tensor tensor fill_ zero_ bernoulli_ uniform_ normal_`,
       ],
     ] as [KernelKind, string][]
   ).flatMap(([kind, names]) => names.split(/\s+/).map((name) => [name, kind])),
 );
 
-/** In-place operators that do no work on the device. */
-const IDLE = new Set(['detach_', 'requires_grad_', 'squeeze_', 'unsqueeze_', 'transpose_', 't_']);
+/** Operators that make or change a tensor without any work on the device. */
+const IDLE = new Set(['empty', 'empty_like', 'new_empty', 'detach_', 'requires_grad_', 'squeeze_', 'unsqueeze_', 'transpose_', 't_']);
 
 export class KernelLog {
   readonly kernels: Kernel[] = [];
@@ -137,13 +136,13 @@ export class KernelLog {
   operator<T extends Tensor | (Tensor | null)[]>(name: string, read: readonly unknown[], run: () => T): T {
     const [logged, born] = [this.kernels.length, this.session.tape.bytes.length];
     const result = run();
-    if (this.kernels.length > logged) return result;
+    if (this.kernels.length > logged || IDLE.has(name)) return result;
     const results = Array.isArray(result) ? result : [result];
     const made = results.filter((t) => t && t.storage.id >= born);
     const inputs = read.flat().filter((t): t is Tensor => t instanceof Tensor);
     const [first] = inputs;
     if (made.length > 0) this.add(KIND_OF[name] ?? 'elementwise', name, inputs, made);
-    else if (name.endsWith('_') && first && !IDLE.has(name)) {
+    else if (name.endsWith('_') && first) {
       const plain = name.slice(0, -1);
       this.add(KIND_OF[name] ?? KIND_OF[plain] ?? 'elementwise', name, KIND_OF[name] === 'fill' ? [] : inputs, [first]);
     }
