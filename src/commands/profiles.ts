@@ -3,8 +3,10 @@ import { listDeviceProfiles, loadDeviceProfile } from '../machine/profiles.js';
 import { readModel } from '../model/open.js';
 import { renderDevice, summarizeDevice } from '../output/device-text.js';
 import { describeGraph, listProfiles, renderGraph, searchModels, summarizeGraph } from '../output/model-text.js';
+import { renderRecipe, summarizeRecipe } from '../output/recipe-text.js';
 import { table } from '../output/tables.js';
 import { type Answer, BaseCommand } from './base.js';
+import { readRecipe, readRecipes } from './input/recipes.js';
 
 interface Entry {
   name: string;
@@ -34,6 +36,13 @@ const LIBRARIES: Record<string, Library> = {
     show: async (name) => {
       const graph = await readModel(name);
       return { name, summary: summarizeGraph(graph), profile: describeGraph(graph), text: renderGraph(graph) };
+    },
+  },
+  recipes: {
+    list: async () => (await readRecipes()).map((recipe) => ({ name: recipe.name, summary: summarizeRecipe(recipe) })),
+    show: async (name) => {
+      const recipe = await readRecipe(name);
+      return { name: recipe.name, summary: summarizeRecipe(recipe), profile: { ...recipe }, text: renderRecipe(recipe) };
     },
   },
 };

@@ -199,13 +199,7 @@ function confidenceOf(chosen: Chosen, kappa: number | null, { reference, optimiz
   return doublings <= 3 ? 'medium' : 'low';
 }
 
-function explain(
-  rule: RateRule,
-  chosen: Chosen,
-  kappa: number | null,
-  value: number,
-  { reference, batch, optimizer }: RateRequest,
-): string {
+function explain(rule: RateRule, chosen: Chosen, kappa: number | null, value: number, { reference, optimizer }: RateRequest): string {
   const from = `${formatNumber(reference.learningRate)} at batch ${reference.batch}`;
   if (kappa === null) return `${reference.name}: a default made for no particular batch, so it is not scaled`;
   if (kappa === 1 && rule === 'recipe') return `${reference.name} at its own batch`;
@@ -221,5 +215,5 @@ function explain(
   };
   const whom =
     chosen === 'linear' && OPTIMIZER_DEFAULTS[optimizer].family === 'adaptive' ? `as ${reference.name} does` : `for ${optimizer}`;
-  return `${names[chosen]} ${whom}: ${from} times ${formatNumber(value / reference.learningRate)} for ${formatNumber(kappa)} times the batch (${batch})`;
+  return `${names[chosen]} ${whom}: ${from}, times ${formatNumber(value / reference.learningRate)} for ${formatNumber(kappa)} times the batch`;
 }

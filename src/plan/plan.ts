@@ -24,7 +24,8 @@ import { planWithoutFit } from './without-fit.js';
  * (`fits` false, `batch` null) with what would make it fit; it never throws for a model that is too large.
  */
 export function planTraining(input: PlanInput): TrainingPlan {
-  const { memory, probed, request, recipe, model, replicas, curve, optimizer } = input;
+  const { memory, probed, request, model, replicas, curve, optimizer } = input;
+  const recipe = followedRecipe(input);
   const { datasetSize, noiseScale, dropLast, epochEnd } = request;
   const limit = limitMicroBatch(memory, probed);
   if (limit.max < 1) return planWithoutFit(input, limit.max, 1);
@@ -44,14 +45,16 @@ export function planTraining(input: PlanInput): TrainingPlan {
   const steps = datasetSize === null ? null : countSteps({ ...split, datasetSize, dropLast, epochEnd, epochs });
   const tokensPerStep = model.sequence === null ? null : split.effective * model.sequence;
   const settings = referenceSettings(optimizer, recipe);
-  const reference = chooseReference(input, recipeBatch, settings);
+  const reference = chooseReference(input, recipe, recipeBatch, settings);
   const { learningRate, warnings: rateWarnings, sde } = rateFor(split.effective, reference, settings, input);
+  // Of the batch that the other settings were found at.
+  const kappa = recipeBatch === null ? learningRate.kappa : split.effective / recipeBatch;
   const hyperparameters = scaleHyperparameters({
     optimizer,
     reference: settings,
     recipe,
-    kappa: learningRate.kappa,
-    rateRatio: learningRate.value / reference.learningRate,
+    kappa,
+    rateRatio: learningRate.value / (recipe?.learningRate ?? reference.learningRate),
     sde,
     momentum: request.momentum,
     language: model.sequence !== null,
@@ -60,7 +63,7 @@ export function planTraining(input: PlanInput): TrainingPlan {
     optimizer,
     recipe,
     batch: split.effective,
-    kappa: recipeBatch === null ? learningRate.kappa : split.effective / recipeBatch,
+    kappa,
     beta2: hyperparameters.beta2,
     stepsPerEpoch: steps?.stepsPerEpoch ?? null,
     totalSteps: steps?.totalSteps ?? null,
@@ -74,7 +77,7 @@ export function planTraining(input: PlanInput): TrainingPlan {
     datasetSize,
     dropLast,
     batchNorm: model.batchNorm,
-    contrastive: model.contrastive || request.contrastive || recipe?.accumulable === false,
+    contrastive: model.contrastive || request.contrastive || input.recipe?.accumulable === false,
     language: model.sequence !== null,
     mixedLengths: request.mixedLengths,
     sequence: model.sequence,
@@ -97,7 +100,7 @@ export function planTraining(input: PlanInput): TrainingPlan {
     warmup,
     schedule: { ...(steps ?? UNKNOWN_STEPS), epochs, epochEnd, dropLast },
     regime: classifyRegime(split.effective, datasetSize),
-    memory: { ...memory.at(split.micro), fits: true, source: limit.source, measuredPeakBytes: probed?.peakBytes[split.micro] ?? null },
+    memory: { ...memory.at(split.micro), fits: true, measuredPeakBytes: probed?.peakBytes[split.micro] ?? null },
     maxBatch: memory.maxBatch,
     throughput: foreseeThroughput({
       split,
@@ -131,6 +134,11 @@ export function planTraining(input: PlanInput): TrainingPlan {
     reasons: reasonsOf({ target: target.reason, split, limit, learningRate, hyperparameters, warmup, input, epochs }),
     warnings: [...limit.warnings, ...rateWarnings, ...cautions, ...laws.warnings],
   };
+}
+
+/** A user's own setting stands by itself; a recipe that the model is merely known by has no say in it. */
+function followedRecipe({ recipe, recipeNamed, request }: PlanInput) {
+  return request.reference !== null && !recipeNamed ? null : recipe;
 }
 
 const UNKNOWN_STEPS = {

@@ -2,14 +2,19 @@
 import type { Hyperparameters } from './hyperparameters.js';
 import type { RateReference } from './learning-rate.js';
 import { OPTIMIZER_DEFAULTS } from './optimizer.js';
+import type { Recipe } from './recipe.js';
 import type { PlanInput } from './training-plan.js';
 
 /** `recipeBatch` is the recipe's batch in samples of this model, null where that is not known. */
-export function chooseReference(input: PlanInput, recipeBatch: number | null, settings: Hyperparameters): RateReference {
-  const { request, recipe, recipeNamed, fallback, optimizer } = input;
+export function chooseReference(
+  { request, fallback, optimizer }: PlanInput,
+  recipe: Recipe | null,
+  recipeBatch: number | null,
+  settings: Hyperparameters,
+): RateReference {
   const momentum = settings.momentum;
   if (request.reference !== null) {
-    const { rule, limit } = recipeNamed && recipe !== null ? recipe : { rule: null, limit: null };
+    const { rule, limit } = recipe ?? { rule: null, limit: null };
     return { ...request.reference, origin: 'user', name: 'the reference setting', source: 'given by the user', rule, limit, momentum };
   }
   if (recipe !== null && recipe.learningRate !== null && recipeBatch !== null) {

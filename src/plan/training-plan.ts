@@ -16,16 +16,15 @@ import type { Goal, TargetOrigin } from './target.js';
 import type { SpeedCurve } from './throughput.js';
 import type { Warmup } from './warmup.js';
 
-/** Memory at one micro batch: the estimate's `memory` object with whether it fits. */
-export interface MemoryAt {
-  fits: boolean;
-  [field: string]: unknown;
-}
+/** Memory at one micro batch: the estimate's `memory` object. */
+export type MemoryAt = Record<string, unknown>;
 
 export interface MemoryOutlook {
   /** Largest micro batch by the estimate's high, best and low peak; 0 where not even one sample fits. */
   maxBatch: { low: number; best: number; high: number };
   at: (batch: number) => MemoryAt;
+  /** Upper bound of the device memory that a batch takes. */
+  needs: (batch: number) => Bytes;
 }
 
 /** What a probe measured; null fields where it did not get that far. */
@@ -130,7 +129,8 @@ export interface TrainingPlan {
     | ({ [Field in keyof StepCount]: StepCount[Field] | null } & { epochs: number | null; epochEnd: EpochEnd; dropLast: boolean })
     | null;
   regime: Regime | null;
-  memory: MemoryAt;
+  /** With the highest peak that a probe measured at this micro batch. */
+  memory: MemoryAt & { fits: boolean; measuredPeakBytes: Bytes | null };
   maxBatch: MemoryOutlook['maxBatch'];
   throughput: PlannedThroughput;
   noise: { scale: number | null; source: Source | null; efficiency: number | null };

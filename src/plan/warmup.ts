@@ -69,10 +69,26 @@ function gradual(request: WarmupRequest): Warmup {
   return finish(request, { epochs: GOYAL_EPOCHS }, 1 / request.kappa!, why, GOYAL);
 }
 
-/** Ma and Yarats 2019: linear over 2 / (1 - beta2) steps needs no tuning. */
+/** Of a run that is too short for the untuned warm-up: the share that Marek et al. 2025 warm up for. */
+const SHORT_RUN_SHARE = 0.05;
+/** A warm-up beyond this share of a run leaves it too little. */
+const LONGEST_SHARE = 0.2;
+
+/** Ma and Yarats 2019: linear over 2 / (1 - beta2) steps needs no tuning; in a short run 5 % of its steps. */
 function untuned(request: WarmupRequest): Warmup {
+  const { totalSteps } = request;
   const beta2 = request.beta2 ?? OPTIMIZER_DEFAULTS.adam.beta2!;
   const steps = Math.round(2 / (1 - beta2));
+  if (totalSteps !== null && steps > LONGEST_SHARE * totalSteps) {
+    const short = Math.max(1, Math.round(SHORT_RUN_SHARE * totalSteps));
+    return finish(
+      request,
+      { steps: short },
+      0,
+      `5 % of a run that is too short for 2 / (1 - beta2) = ${steps} steps`,
+      'Marek et al. 2025 (arXiv 2507.07101)',
+    );
+  }
   return finish(request, { steps }, 0, `2 / (1 - beta2) steps with beta2 ${formatNumber(beta2)}`, 'Ma and Yarats 2019 (arXiv 1910.04209)');
 }
 

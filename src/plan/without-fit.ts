@@ -1,4 +1,5 @@
 /** The plan's answer when the model does not fit: how far off it is and what would make it fit. */
+import { formatBytes } from '../units.js';
 import { OPTIMIZER_DEFAULTS } from './optimizer.js';
 import type { PlanInput, TrainingPlan } from './training-plan.js';
 
@@ -15,7 +16,7 @@ export function planWithoutFit(input: PlanInput, max: number, wanted: number): T
     warmup: null,
     schedule: null,
     regime: null,
-    memory: { ...memory.at(wanted), fits: false, source: probed === null ? 'estimated' : 'measured' },
+    memory: { ...memory.at(wanted), fits: false, measuredPeakBytes: probed?.peakBytes[wanted] ?? null },
     maxBatch: memory.maxBatch,
     throughput: {
       stepSeconds: null,
@@ -44,6 +45,11 @@ export function planWithoutFit(input: PlanInput, max: number, wanted: number): T
             ? `not even one sample fits on ${device.name}`
             : `a micro batch of ${wanted} was asked for, and at most ${max} fit${max === 1 ? 's' : ''} on ${device.name}`,
         source: probed === null ? 'memory estimate' : 'probe',
+      },
+      {
+        topic: 'memory',
+        text: `it needs up to ${formatBytes(memory.needs(wanted))}, and ${formatBytes(device.usableBytes)} may be used: a larger device would do`,
+        source: 'memory estimate',
       },
       ...remedies.map(({ change, maxBatch }) => ({
         topic: 'memory' as const,

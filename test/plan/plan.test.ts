@@ -49,7 +49,7 @@ function input(request: Partial<PlanRequest> = {}, rest: Partial<PlanInput> = {}
     model: resnet,
     optimizer: 'momentum',
     replicas: 1,
-    memory: { maxBatch: { low: 200, best: 210, high: 215 }, at: (batch) => ({ fits: batch <= 210, peakBytes: batch * 1e8 }) },
+    memory: { maxBatch: { low: 200, best: 210, high: 215 }, at: (batch) => ({ peakBytes: batch * 1e8 }), needs: (batch) => batch * 1e8 },
     probed: null,
     curve: null,
     recipe: null,
@@ -185,7 +185,7 @@ describe('what a probe measured', () => {
   it('replaces the estimate as the limit', () => {
     const result = plan({ targetBatch: 1024, reference }, { probed: { largest: 300, peakBytes: { 256: 20e9 } } });
     expect(result.batch).toMatchObject({ micro: 256, source: 'measured' });
-    expect(result.memory).toMatchObject({ measuredPeakBytes: 20e9, source: 'measured' });
+    expect(result.memory).toMatchObject({ measuredPeakBytes: 20e9 });
     expect(result.confidence).toBe('high');
   });
   it('warns when only the best estimate fits', () => {
@@ -194,7 +194,7 @@ describe('what a probe measured', () => {
 });
 
 describe('when nothing fits', () => {
-  const tooLarge = { maxBatch: { low: 0, best: 0, high: 0 }, at: () => ({ fits: false }) };
+  const tooLarge = { maxBatch: { low: 0, best: 0, high: 0 }, at: () => ({}), needs: () => 30 * 2 ** 30 };
   it('says so, with what would make it fit', () => {
     const result = plan(
       {},
@@ -210,12 +210,59 @@ describe('when nothing fits', () => {
     expect(result.remedies).toEqual([{ change: '--checkpointing full', maxBatch: 4 }]);
     expect(result.reasons.map(({ text }) => text)).toEqual([
       'not even one sample fits on rtx-3090',
+      'it needs up to 30.00 GiB, and 22.35 GiB may be used: a larger device would do',
       'with --checkpointing full a micro batch of 4 fits',
     ]);
   });
   it('and for a micro batch that was asked for', () => {
     expect(plan({ micro: 512 })).toMatchObject({ fits: false });
     expect(plan({ targetBatch: 1024, accumulation: 1 })).toMatchObject({ fits: false });
+  });
+});
+
+describe('settings of the optimizer', () => {
+  const language = { model: gpt2, optimizer: 'adamw' as const };
+  it("a user's own reference stands by itself, beside a recipe that the model is merely known by", () => {
+    const result = plan(
+      { targetBatch: 512, reference: { batch: 128, learningRate: 1e-3 } },
+      { ...language, recipe: named('nanogpt-124m') },
+    );
+    expect(result.learningRate).toMatchObject({ value: expect.closeTo(2e-3, 12), rule: 'sqrt' });
+    expect(result.optimizer.beta2).toBeCloseTo(0.999 ** 4, 12);
+    expect(result).toMatchObject({ recipe: null });
+  });
+  it('a named recipe gives its rule to it', () => {
+    const result = plan(
+      { targetBatch: 2048, reference: { batch: 1024, learningRate: 8e-4 } },
+      { optimizer: 'adamw', recipe: named('swin'), recipeNamed: true },
+    );
+    expect(result.learningRate).toMatchObject({ value: expect.closeTo(1.6e-3, 12), rule: 'linear' });
+    expect(result.optimizer).toMatchObject({ beta2: 0.999, weightDecay: 0.05 });
+    expect(result.warmup).toMatchObject({ epochs: 20 });
+  });
+  it('the SDE rule scales betas and eps with the rate', () => {
+    const result = plan({ targetBatch: 1024, reference, scaling: 'sde' }, { optimizer: 'adam' });
+    expect(result.optimizer).toMatchObject({
+      beta1: expect.closeTo(0.6, 12),
+      beta2: expect.closeTo(0.996, 12),
+      eps: expect.closeTo(5e-9, 15),
+    });
+  });
+  it('a momentum asked for keeps rate / (1 - momentum)', () => {
+    const result = plan({ targetBatch: 256, reference, momentum: 0.95 });
+    expect(result.optimizer.momentum).toBe(0.95);
+    expect(result.learningRate!.value).toBeCloseTo(0.05, 12);
+  });
+  it('never scales a learning rate across model sizes from the batch alone', () => {
+    const rates = ['pythia-70m', 'pythia-1b', 'pythia-12b'].map(
+      (name) => plan({}, { ...language, optimizer: 'adam', recipe: named(name), recipeNamed: true }).learningRate!.value,
+    );
+    expect(rates).toEqual([1e-3, 2.5e-4, 1.2e-4]);
+  });
+  it('a short run warms up for 5 % of its steps', () => {
+    expect(plan({ targetBatch: 64, datasetSize: 1797, epochs: 30 }, { optimizer: 'adamw' }).warmup).toMatchObject({
+      steps: Math.round(0.05 * 870),
+    });
   });
 });
 

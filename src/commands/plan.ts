@@ -1,0 +1,85 @@
+import { string as argument } from '@oclif/core/args';
+import { option, string } from '@oclif/core/flags';
+import { resolveTarget } from '../machine/target.js';
+import { Estimator } from '../memory/estimate.js';
+import { readModel } from '../model/open.js';
+import { describeDevice, describeModel, describeSetup } from '../output/describe.js';
+import { exportPlan } from '../output/export-plan.js';
+import { EXPORT_NAMES } from '../output/exporters/index.js';
+import { assertWritable, toDocument, toJson, writeOutput } from '../output/json.js';
+import { renderPlan } from '../output/plan-text.js';
+import { readModelFacts } from '../plan/model-facts.js';
+import { planTraining } from '../plan/plan.js';
+import { findRemedies } from '../plan/remedies.js';
+import { type Answer, BaseCommand } from './base.js';
+import { parseSetup, setupFlags, whereFlags } from './flags.js';
+import { parseRequest, requestFlags } from './input/plan-request.js';
+import { chooseRecipe } from './input/recipes.js';
+
+export default class Plan extends BaseCommand {
+  static override summary = 'Plan a training run: batch, accumulation, learning rate, warm-up and steps, with reasons';
+  static override examples = [
+    '<%= config.bin %> plan resnet50 --device rtx-3090 --precision amp-fp16 --optimizer momentum --dataset-size 1281167 --target-batch 1024 --reference-batch 256 --reference-lr 0.1',
+    '<%= config.bin %> plan gpt2 --recipe nanogpt-124m --device a100-40gb --precision amp-bf16 --export hf-trainer > training_args.json',
+    '<%= config.bin %> plan digits-cnn --dataset-size 1797 --epochs 30 --probe --save plan.json',
+  ];
+  static override args = {
+    model: argument({ required: true, description: 'profile, spec, config.json, exported graph, timm:NAME ...' }),
+  };
+  static override flags = {
+    ...setupFlags,
+    ...whereFlags,
+    ...requestFlags,
+    save: string({ helpValue: 'plan.json', description: 'write the plan for batchfit check and report' }),
+    export: option({ options: EXPORT_NAMES })({ description: 'print the settings as the configuration of a training program' }),
+  };
+
+  protected async answer(): Promise<Answer> {
+    const { args, flags } = await this.parse(Plan);
+    if (flags.save !== undefined) assertWritable(flags.save, '--save');
+    const { setup: asked, batch, ...options } = parseSetup(flags);
+    const request = parseRequest(flags, batch, flags.export ?? asked.framework);
+    const [target, graph] = await Promise.all([
+      resolveTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
+      readModel(args.model, { ...options, attention: asked.attention }),
+    ]);
+    const model = readModelFacts(graph);
+    const { recipe, named, fallback, optimizer } = await chooseRecipe(flags.recipe, model, flags.optimizer);
+    const setup = { ...asked, optimizer };
+    const estimator = new Estimator(graph, setup, target);
+    const one = estimator.estimate(1);
+    const plan = planTraining({
+      device: target,
+      host: null,
+      model,
+      optimizer,
+      replicas: setup.gpus / setup.tensorParallel,
+      memory: {
+        maxBatch: one.maxBatch,
+        at: (micro) => ({ ...estimator.memory(micro) }),
+        needs: (micro) => estimator.memory(micro).peak.deviceBytes.high,
+      },
+      probed: null,
+      curve: null,
+      recipe,
+      recipeNamed: named,
+      fallback,
+      remedies: () => findRemedies(setup, (changed) => new Estimator(graph, changed, target).largest('best')),
+      request,
+    });
+    const { warnings, ...fields } = plan;
+    const resolved = { ...setup, batch: plan.batch?.micro ?? setup.batch, accumulation: plan.batch?.accumulation ?? setup.accumulation };
+    const document: Record<string, unknown> = {
+      model: { ...describeModel(graph, one), sequence: model.sequence },
+      setup: describeSetup(graph, resolved),
+      device: describeDevice(target),
+      ...fields,
+    };
+    if (flags.save !== undefined)
+      await writeOutput(flags.save, toJson(toDocument('plan', this.config.version, document, warnings)), '--save');
+    const exitCode = plan.fits ? 0 : 1;
+    if (flags.export === undefined || !plan.fits) return { document, exitCode, warnings, text: () => renderPlan(document) };
+    const { exported, warnings: notes } = exportPlan(flags.export, plan, { setup: resolved, model, device: target });
+    return { document: { ...document, export: exported }, exitCode, warnings: [...warnings, ...notes], text: exported.content };
+  }
+}
