@@ -1,20 +1,17 @@
-/** The Python that has PyTorch: the installed engine's, else the one on PATH. */
+/** The Python that has PyTorch, looked for where the torch engine looks. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { engineFolder } from '../../../src/probe/engines/tfjs/folder.js';
+import { pythonCandidates } from '../../../src/probe/engines/torch/python.js';
 
 let found: string | undefined;
 
 /** Fails the test when there is none. */
 export function pythonWithTorch(): string {
-  found ??= [join(dirname(engineFolder('tfjs')), 'torch', 'bin', 'python'), 'python3'].find(hasTorch);
+  found ??= pythonCandidates().find(({ path }) => hasTorch(path))?.path;
   if (!found) throw new Error('these tests need PyTorch: run batchfit engines install torch');
   return found;
 }
 
 function hasTorch(python: string): boolean {
-  if (python.includes('/') && !existsSync(python)) return false;
-  const found = spawnSync(python, ['-c', 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'], { stdio: 'ignore' });
-  return found.status === 0;
+  const look = 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)';
+  return spawnSync(python, ['-c', look], { stdio: 'ignore' }).status === 0;
 }

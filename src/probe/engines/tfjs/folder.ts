@@ -1,10 +1,7 @@
-/** Where engines live: the user's own data folder, never somebody's project. */
-import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+/** Where this engine lives: the user's own data folder, never somebody's project. */
+import { join } from 'node:path';
+import { dataFolder } from '../../data-folder.js';
 
-/** XDG base directory specification: a relative XDG_DATA_HOME is to be ignored. */
 export function engineFolder(name: 'tfjs'): string {
-  const chosen = process.env.XDG_DATA_HOME;
-  const base = chosen && isAbsolute(chosen) ? chosen : join(homedir(), '.local', 'share');
-  return join(base, 'batchfit', 'engines', name);
+  return join(dataFolder(), 'engines', name);
 }
