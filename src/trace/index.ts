@@ -10,6 +10,7 @@ import './ops/indexing.js';
 import './ops/factories.js';
 import './ops/attention.js';
 import './ops/loss.js';
+import './ops/experts.js';
 
 export { type Leaf, runBackward } from './autograd.js';
 export { ELEMENT_BYTES, type ElementType } from './dtype.js';
