@@ -18,6 +18,8 @@ const CHILD = fileURLToPath(new URL('./child.js', import.meta.url)).replace(
 const ENVIRONMENT: Record<string, string> = {
   // TensorFlow reports its own loading on stderr; what goes wrong still comes through.
   TF_CPP_MIN_LOG_LEVEL: '2',
+  // With an arena for each of TensorFlow's threads the peak depends on which thread ran what.
+  MALLOC_ARENA_MAX: '1',
   // Without it TensorFlow takes the whole card at once, and its use could not be read.
   TF_FORCE_GPU_ALLOW_GROWTH: 'true',
 };
