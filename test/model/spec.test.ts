@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import type { ModelGraph } from '../../src/model/graph.js';
 import type { ModelOptions } from '../../src/model/options.js';
 import { readSpec } from '../../src/model/readers/spec/read.js';
+import { LAYERS } from '../../src/model/readers/spec/run.js';
 import { checkGraph } from '../../src/model/validate.js';
 import { parameterCount } from './reference.js';
 
@@ -208,5 +210,25 @@ describe('a wrong spec is refused with the place', () => {
       exitCode: 2,
       message: expect.stringContaining(message),
     });
+  });
+});
+
+describe('docs/spec.md', () => {
+  const text = readFileSync(new URL('../../docs/spec.md', import.meta.url), 'utf8');
+
+  it('has an example that is one', async () => {
+    const example = /```yaml\n([\s\S]*?)```/.exec(text)?.[1] ?? '';
+    expect(parameterCount(await read(example))).toBe(parse(example).parameters);
+  });
+
+  it('lists every layer with its fields', () => {
+    const rows = [...text.matchAll(/^\| (`.*?) \| (.*) \|$/gm)];
+    const documented = new Map(
+      rows.flatMap(([, names = '', fields = '']) => [...names.matchAll(/`(\w+)`/g)].map((name) => [name[1] as string, fields] as const)),
+    );
+    expect([...documented.keys()].sort()).toEqual(Object.keys(LAYERS).sort());
+    for (const [name, layer] of Object.entries(LAYERS)) {
+      for (const field of Object.keys(layer.fields)) expect(`${name}: ${documented.get(name)}`).toContain(field);
+    }
   });
 });
