@@ -6,6 +6,7 @@ import type { ModelOptions } from './options.js';
 
 /** The graph with the options as its symbols' defaults. Throws UsageError where the graph can't take one of them. */
 export function adaptGraph(graph: ModelGraph, options: ModelOptions): ModelGraph {
+  refuseHead(graph.name, options);
   let adapted = graph;
   if (options.image) {
     adapted = setSymbol(adapted, 'H', options.image[0], '--image');
@@ -14,6 +15,12 @@ export function adaptGraph(graph: ModelGraph, options: ModelOptions): ModelGraph
   if (options.seq !== undefined) adapted = setSymbol(adapted, 'S', options.seq, '--seq');
   if (options.classes !== undefined) adapted = setClasses(adapted, options.classes);
   return adapted;
+}
+
+/** Throws where the caller asks for a head of a model that has but its own. */
+export function refuseHead(model: string, options: ModelOptions): void {
+  if (options.head === undefined) return;
+  throw new UsageError('BAD_MODEL_OPTION', `--head: ${model} has its own head and no other`, 'a Hugging Face config.json takes --head');
 }
 
 const NAMES = { S: 'sequence length', H: 'image height', W: 'image width' } as const;

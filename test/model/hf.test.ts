@@ -58,6 +58,7 @@ describe('a config', () => {
     [{ head: 'question-answering' }, '--head: expected one of causal-lm'],
     [{ head: 'masked-lm' }, 'the head masked-lm is not supported for gpt2'],
     [{ image: [224, 224] as [number, number] }, '--image: gpt2 reads text'],
+    [{ classes: 3 }, '--classes: the head causal-lm has its vocabulary'],
   ])('with the options %o is refused: %s', async (options, message) => {
     await expect(read({ model_type: 'gpt2' }, options)).rejects.toMatchObject({ message: expect.stringContaining(message), exitCode: 2 });
   });
@@ -78,6 +79,9 @@ describe('the head', () => {
     expect(other.parameters.at(-1)).toEqual({ name: 'lm_head.weight', shape: [99, 48] });
     const many = await read(config, { classes: 7 });
     expect(many.parameters.at(-1)?.shape).toEqual([7, 48]);
+    const single = await read(config, { classes: 1 });
+    expect(single.inputs.at(-1)).toEqual({ name: 'labels', shape: ['B'], dtype: 'model', role: 'target' });
+    expect(operators(single).at(-1)).toBe('aten.mse_loss');
   });
 });
 

@@ -213,6 +213,16 @@ describe('a wrong spec is refused with the place', () => {
   });
 });
 
+it.each([
+  [{ seq: 12 }, '--seq: the input is no sequence of tokens'],
+  [{ head: 'masked-lm' }, '--head: net has its own head'],
+])('%o is refused for an image model', async (options, message) => {
+  await expect(read(image('- globalpool\n- linear: classes'), options)).rejects.toMatchObject({
+    code: 'BAD_MODEL_OPTION',
+    message: expect.stringContaining(message),
+  });
+});
+
 describe('docs/spec.md', () => {
   const text = readFileSync(new URL('../../docs/spec.md', import.meta.url), 'utf8');
 

@@ -29,8 +29,10 @@ export function tokenLoss(g: GraphBuilder, logits: Value, labels: Value, float32
   return crossEntropy(g, float32 === 'after-view' ? toDtype(g, rows, 'float32') : rows, targets);
 }
 
-/** Cross entropy of each sequence, logits [B, classes] and labels [B]. */
+/** Cross entropy of each sequence, logits [B, classes] and labels [B]; a single class is a regression. */
 export function sequenceLoss(g: GraphBuilder, logits: Value, labels: Value): Value {
   const classes = Number(logits.shape[1]);
-  return crossEntropy(g, view(g, logits, [-1, classes]), view(g, labels, [-1]));
+  if (classes > 1) return crossEntropy(g, view(g, logits, [-1, classes]), view(g, labels, [-1]));
+  const flat = (x: Value): Value => g.call('aten.squeeze', [x], { shape: x.shape.slice(0, 1), dtype: x.dtype });
+  return g.call('aten.mse_loss', [flat(logits), flat(labels)], { shape: [], dtype: logits.dtype });
 }

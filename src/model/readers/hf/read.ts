@@ -71,8 +71,12 @@ export async function readHuggingFaceConfig(document: unknown, source: ModelSour
   const release = parseRelease(raw.transformers_version);
   const { attention = 'auto' } = options;
   const eager = attention === 'math' || !canFuseAttention(type) || (attention === 'auto' && !fusesAttention(release, type));
+  const head = headOf(raw, file, family, options);
+  if (options.classes !== undefined && !head.endsWith('classification')) {
+    throw new UsageError('BAD_MODEL_OPTION', `--classes: the head ${head} has its vocabulary`, 'choose a classification with --head');
+  }
   const read = await family.load();
-  return read({ raw, file, name: modelName(raw, type), source, head: headOf(raw, file, family, options), release, eager, options });
+  return read({ raw, file, name: modelName(raw, type), source, head, release, eager, options });
 }
 
 function headOf(raw: Record<string, unknown>, file: string, family: Family, options: ModelOptions): Head {

@@ -70,9 +70,9 @@ export function tokenLabels(text: Text, classes: number): Value {
   return text.g.input('labels', ['B', text.length], 'int64', 'target', classes);
 }
 
-/** Labels [B] of a sequence head. */
+/** Labels [B] of a sequence head; of a single class they are numbers. */
 export function sequenceLabels(text: Text, classes: number): Value {
-  return text.g.input('labels', ['B'], 'int64', 'target', classes);
+  return classes === 1 ? text.g.input('labels', ['B'], 'model', 'target') : text.g.input('labels', ['B'], 'int64', 'target', classes);
 }
 
 /** How this release shifts labels against logits. */

@@ -1,4 +1,6 @@
 /** The top of a spec: name, input, classes, blocks and defaults, checked before any layer runs. */
+import { UsageError } from '../../../errors.js';
+import { refuseHead } from '../../adapt.js';
 import type { ModelOptions } from '../../options.js';
 import { choice, type Field, integer, integers, type Place, readFields, type Scalar, show, specError } from './fields.js';
 import { type Block, LAYERS } from './run.js';
@@ -53,6 +55,7 @@ export function readHeader(document: Record<string, unknown>, file: string, opti
   if (isConfig === top.layers.length > 0) {
     throw specError({ file, path: 'layers' }, isConfig ? 'a spec has layers or a config, not both' : 'missing, expected a list of layers');
   }
+  if (!isConfig) refuseHead(top.name, options);
   const input = isConfig ? { image: null, tokens: null, features: null, length: 0 } : readInput(top.input, file, options);
   return {
     name: top.name,
@@ -82,6 +85,8 @@ function readInput(
   const none = { image: null, tokens: null, features: null, length: 0 };
   const kinds = Object.keys(raw);
   if (kinds.length !== 1) throw specError(place, `expected ${TOP.input.expected}, found ${show(raw)}`);
+  if (kinds[0] !== 'image' && options.image) throw optionError('--image', 'the input is no image');
+  if (kinds[0] !== 'tokens' && options.seq !== undefined) throw optionError('--seq', 'the input is no sequence of tokens');
   if (kinds[0] === 'image') {
     const { image } = readFields(
       raw,
@@ -100,6 +105,10 @@ function readInput(
   }
   const { features } = readFields(raw, { features: integer() }, null, place);
   return { ...none, features };
+}
+
+function optionError(flag: string, problem: string): UsageError {
+  return new UsageError('BAD_MODEL_OPTION', `${flag}: ${problem}`, `leave ${flag} out`);
 }
 
 function readBlocks(raw: Record<string, unknown>, file: string): Record<string, Block> {
