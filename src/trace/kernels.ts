@@ -67,6 +67,7 @@ export interface Kernel {
 }
 
 type Extra = Partial<Pick<Kernel, 'flops' | 'product' | 'convolution' | 'causal'>>;
+type Laid = Pick<Tensor, 'shape' | 'strides'>;
 type Tensors = readonly (Tensor | null | undefined)[];
 
 const KIND_OF: Record<string, KernelKind> = Object.fromEntries(
@@ -110,10 +111,9 @@ export class KernelLog {
   /** A kernel that reads and writes these tensors. */
   add(kind: KernelKind, name: string, read: Tensors, written: Tensors, extra: Extra = {}): void {
     const type = (read.find((t) => t && t.type !== 'bool' && !t.type.startsWith('int')) ?? read[0] ?? written[0])?.type ?? 'float32';
-    this.kernels.push({
+    this.push({
       kind,
       name,
-      phase: this.session.recomputing ? 'recompute' : this.phase,
       type,
       flops: extra.flops ?? productFlops(extra.product),
       readBytes: bytesOf(read),
@@ -125,11 +125,25 @@ export class KernelLog {
     });
   }
 
+  private push(kernel: Partial<Kernel> & Pick<Kernel, 'kind' | 'name' | 'type' | 'readBytes' | 'writtenBytes' | 'reorders'>): void {
+    const phase = this.session.recomputing ? 'recompute' : this.phase;
+    this.kernels.push({ phase, flops: 0, product: null, convolution: null, causal: false, ...kernel });
+  }
+
   /** A matrix product: a [groups, rows, inner] or [rows, inner] by b. */
   product(name: string, a: Tensor, b: Tensor, out: Tensor, ...alsoRead: Tensor[]): void {
     const groups = a.shape.length === 3 ? a.size(0) : 1;
     const product = { groups, rows: a.size(-2), columns: b.size(-1), inner: a.size(-1) };
     this.add('matmul', name, [a, b, ...alsoRead], [out], { product });
+  }
+
+  /** A copy of `t`, where it does not lie in memory with these strides. */
+  copyUnlessLaid(t: Tensor, strides: readonly number[]): void {
+    const laid = { shape: t.shape, strides };
+    if (sameOrder(t, laid)) return;
+    const bytes = t.elements * ELEMENT_BYTES[t.type];
+    const read = Math.min(bytes, t.storage.bytes);
+    this.push({ kind: 'copy', name: 'contiguous', type: t.type, readBytes: read, writtenBytes: bytes, reorders: isDense(t) });
   }
 
   /** Runs an operator; where it logs nothing itself, what it made or changed counts as one kernel. */
@@ -166,6 +180,6 @@ function reorders(read: Tensors, written: Tensors): boolean {
   return read.some((t) => t && sameShape(t.shape, out.shape) && isDense(t) && !sameOrder(t, out));
 }
 
-function sameOrder(a: Tensor, b: Tensor): boolean {
+function sameOrder(a: Laid, b: Laid): boolean {
   return a.strides.every((stride, i) => a.shape[i] === 1 || stride === b.strides[i]);
 }

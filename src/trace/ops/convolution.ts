@@ -84,6 +84,11 @@ function logConvolution(
   };
   const flops = 2 * g.groups * forward.rows * forward.columns * forward.inner;
   const stride = Math.max(...g.stride);
+  // Libraries take dense tensors in one layout: parts of a larger tensor are copied first.
+  for (const t of read) {
+    if (!t || t.shape.length < 3) continue;
+    s.log.copyUnlessLaid(t, layout(t.shape, channelsLast && t.shape.length === 4));
+  }
   s.log.add('convolution', 'convolution', read, [written], {
     flops,
     product: shapes[part],
