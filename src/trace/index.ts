@@ -19,5 +19,6 @@ export { type Kernel, type KernelKind, KernelLog, type KernelPhase, type MatrixP
 export { type Program, programOf } from './program.js';
 export { clearCastCache, knownOperators } from './registry.js';
 export { Session, type SessionOptions } from './session.js';
+export { type Events, type StepTrace, symbolsFor, type TraceOptions, traceStep } from './step.js';
 export { CATEGORIES, type Category, Tape } from './tape.js';
-export { channelsLastStrides, contiguousStrides, Tensor } from './tensor.js';
+export { Tensor } from './tensor.js';

@@ -1,0 +1,215 @@
+/** One micro step of training on tensors without values: forward, backward, and what is dropped when. */
+import { MissingError } from '../errors.js';
+import type { DType, ModelGraph } from '../model/graph.js';
+import { bindSizes, type SymbolValues } from '../model/sizes.js';
+import type { Setup } from '../setup.js';
+import { type Leaf, runBackward } from './autograd.js';
+import type { ElementType } from './dtype.js';
+import { runForward, type Values } from './forward.js';
+import { type Kernel, KernelLog } from './kernels.js';
+import { type Program, programOf } from './program.js';
+import { clearCastCache } from './registry.js';
+import { Session } from './session.js';
+import type { Category } from './tape.js';
+import { channelsLastStrides, contiguousStrides, type Tensor } from './tensor.js';
+
+/** Births (id) and deaths (-1 - id) of storages, in order. */
+export type Events = number[];
+
+export interface StepTrace {
+  /** Bytes and purpose of every storage, by id. Ids below `permanent` are parameters and buffers. */
+  bytes: number[];
+  categories: Category[];
+  permanent: number;
+  /** Index of the graph node that made each storage, -1 for weights and inputs. */
+  makers: number[];
+  makeInputs: Events;
+  forward: Events;
+  backward: Events;
+  /** What dies when the loop lets go of each of these. */
+  dropLoss: Events;
+  dropInputs: Events;
+  dropOutputs: Events;
+  dropGradients: Events;
+  /** Sizes of the trained weights and their types, for the optimizer. */
+  trained: { bytes: number; type: ElementType }[];
+  parameters: number;
+  trainableParameters: number;
+  /** Whether a matrix product runs: the libraries then hold workspaces. */
+  multipliesMatrices: boolean;
+  /** How often each kernel family ran in one forward pass. */
+  kernels: ReadonlyMap<string, number>;
+  /** Every kernel of forward and backward in order, where the caller asked for them. */
+  kernelLog: readonly Kernel[] | null;
+}
+
+export interface TraceOptions {
+  /** Compute capability times ten, 0 off CUDA. */
+  capability: number;
+  /** See SessionOptions.outOfPlaceSums. */
+  outOfPlaceSums: boolean;
+  /** Gradients are there already, and new ones are added in place. */
+  accumulating: boolean;
+  /** Record kernels, for predictions of speed. */
+  logsKernels?: boolean;
+}
+
+/** The symbols of a graph for a micro batch. */
+export function symbolsFor(model: ModelGraph, batch: number): SymbolValues {
+  const values: SymbolValues = { B: batch };
+  for (const name of ['S', 'H', 'W'] as const) {
+    const range = model.symbols[name];
+    if (range) values[name] = range.default;
+  }
+  return values;
+}
+
+function modelTypeOf(setup: Setup): ElementType {
+  return setup.precision === 'bf16' ? 'bfloat16' : setup.precision === 'fp16' ? 'float16' : 'float32';
+}
+
+function autocastTypeOf(setup: Setup): ElementType | null {
+  return setup.precision === 'amp-bf16' ? 'bfloat16' : setup.precision === 'amp-fp16' ? 'float16' : null;
+}
+
+/** Traces one forward and backward pass of `model`. Throws for operators without a rule. */
+export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions): StepTrace {
+  const program = programOf(model);
+  if (setup.checkpointing === 'full' && program.regions.length === 0) {
+    throw new MissingError(
+      'NO_CHECKPOINTS',
+      `${model.name} names no module calls to recompute`,
+      'use --checkpointing none, or add "checkpoints" to the graph',
+    );
+  }
+  const s = new Session({
+    modelType: modelTypeOf(setup),
+    autocast: autocastTypeOf(setup),
+    attention: setup.attention,
+    capability: options.capability,
+    outOfPlaceSums: options.outOfPlaceSums,
+  });
+  if (options.logsKernels) s.log = new KernelLog(s);
+  return new MicroStep(s, program, setup, options.accumulating).trace();
+}
+
+class MicroStep {
+  private readonly values: Values;
+  private readonly leaves: Leaf[] = [];
+  private readonly symbols: SymbolValues;
+  private parameters = 0;
+
+  constructor(
+    private readonly s: Session,
+    private readonly program: Program,
+    private readonly setup: Setup,
+    private readonly accumulating: boolean,
+  ) {
+    this.values = new Array<Tensor | null>(program.slots).fill(null);
+    this.symbols = symbolsFor(program.graph, setup.batch);
+  }
+
+  trace(): StepTrace {
+    const { s, program, values } = this;
+    this.makeWeights();
+    const permanent = s.tape.bytes.length;
+    if (this.accumulating) this.makeGradients();
+    this.cut();
+    this.makeInputs();
+    const makeInputs = this.cut();
+    runForward(s, program, values, { symbols: this.symbols, checkpointing: this.setup.checkpointing === 'full' });
+    clearCastCache(s);
+    const loss = this.takeSlot(program.lossSlot) as Tensor;
+    const outputs = program.outputSlots.map((slot) => this.takeSlot(slot));
+    if (!this.setup.keepOutputs) for (const t of outputs) s.release(t);
+    const forward = this.cut();
+    runBackward(s, loss, this.leaves);
+    const backward = this.cut();
+    const trained = this.leaves.filter((leaf) => leaf.gradient).map((leaf) => ({ bytes: leaf.tensor.bytes, type: leaf.tensor.type }));
+    s.release(loss);
+    const dropLoss = this.cut();
+    for (const slot of program.inputSlots) s.release(this.takeSlot(slot));
+    const dropInputs = this.cut();
+    if (this.setup.keepOutputs) for (const t of outputs) s.release(t);
+    const dropOutputs = this.cut();
+    for (const leaf of this.leaves) s.release(leaf.gradient);
+    const dropGradients = this.cut();
+    return {
+      bytes: s.tape.bytes,
+      categories: s.tape.category,
+      permanent,
+      makers: s.tape.maker,
+      makeInputs,
+      forward,
+      backward,
+      dropLoss,
+      dropInputs,
+      dropOutputs,
+      dropGradients,
+      trained,
+      parameters: this.parameters,
+      trainableParameters: this.leaves.reduce((sum, leaf) => sum + leaf.tensor.elements, 0),
+      multipliesMatrices: s.tape.kernels.has('matrix product'),
+      kernels: s.tape.kernels,
+      kernelLog: s.log?.kernels ?? null,
+    };
+  }
+
+  /** The events since the last cut. */
+  private cut(): Events {
+    return this.s.tape.events.splice(0);
+  }
+
+  private takeSlot(slot: number): Tensor | null {
+    const t = this.values[slot] ?? null;
+    this.values[slot] = null;
+    return t;
+  }
+
+  private makeWeights(): void {
+    const { s, program } = this;
+    s.newCategory = 'parameters';
+    program.graph.parameters.forEach((p, i) => {
+      const t = s.take(this.empty(p.shape, p.dtype ?? 'model'));
+      this.parameters += t.elements;
+      if (p.trainable !== false) {
+        t.requiresGrad = true;
+        t.parameter = this.leaves.length;
+        this.leaves.push({ tensor: t, gradient: null });
+      }
+      this.values[program.parameterSlots[i] as number] = t;
+    });
+    program.graph.buffers.forEach((b, i) => {
+      this.values[program.bufferSlots[i] as number] = s.take(this.empty(b.shape, b.dtype));
+    });
+    s.newCategory = 'temporaries';
+  }
+
+  private makeGradients(): void {
+    this.s.newCategory = 'gradients';
+    for (const leaf of this.leaves) leaf.gradient = this.s.take(this.s.emptyLike(leaf.tensor));
+    this.s.newCategory = 'temporaries';
+  }
+
+  private makeInputs(): void {
+    const { s, program } = this;
+    const size = bindSizes(this.symbols);
+    s.newCategory = 'inputs';
+    program.graph.inputs.forEach((input, i) => {
+      this.values[program.inputSlots[i] as number] = s.take(
+        this.empty(
+          input.shape.map((n) => size(n)),
+          input.dtype,
+        ),
+      );
+    });
+    s.newCategory = 'temporaries';
+  }
+
+  /** A weight, buffer or input; channels_last moves those of four dimensions, as `module.to(memory_format=...)` does. */
+  private empty(shape: readonly number[], type: DType): Tensor {
+    const channelsLast = this.setup.channelsLast && shape.length === 4;
+    const elementType = type === 'model' ? this.s.options.modelType : type;
+    return this.s.empty(shape, elementType, channelsLast ? channelsLastStrides(shape) : contiguousStrides(shape));
+  }
+}
