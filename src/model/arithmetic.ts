@@ -11,11 +11,22 @@ type Polynomial = Map<string, number>;
 /** A floor division by a constant that stayed an atom: text -> what was divided, by what. */
 const quotients = new Map<string, { dividend: Polynomial; divisor: number }>();
 const polynomials = new Map<string, Polynomial>();
+/** Results by their operation's text: a model asks for the same few again and again. */
+const results = new Map<string, Size>();
+
+function remember(key: string, compute: () => Polynomial): Size {
+  let known = results.get(key);
+  if (known === undefined) {
+    known = print(compute());
+    results.set(key, known);
+  }
+  return known;
+}
 
 /** Sum of sizes. */
 export function plus(...sizes: Size[]): Size {
   if (sizes.every((size) => typeof size === 'number')) return sizes.reduce((a, b) => a + b, 0);
-  return print(sizes.map(polynomial).reduce(add));
+  return remember(`+${sizes.join('|')}`, () => sizes.map(polynomial).reduce(add));
 }
 
 /** `a - b`. */
@@ -26,15 +37,16 @@ export function minus(a: Size, b: Size): Size {
 /** Product of sizes; 1 for none. */
 export function times(...sizes: Size[]): Size {
   if (sizes.every((size) => typeof size === 'number')) return sizes.reduce((a, b) => a * b, 1);
-  return print(sizes.map(polynomial).reduce(multiply));
+  return remember(`*${sizes.join('|')}`, () => sizes.map(polynomial).reduce(multiply));
 }
 
 /** `a // b`, exact where the terms divide: (4*H+2)//2 is 2*H+1, ((H+1)//2+1)//2 is (H+3)//4. */
 export function floorDivide(a: Size, b: Size): Size {
   if (typeof a === 'number' && typeof b === 'number') return Math.floor(a / b);
   if (b === 1) return a;
-  if (typeof b === 'number') return print(divide(polynomial(a), b));
-  return print(cancel(polynomial(a), polynomial(b)) ?? atom(`((${a})//(${b}))`));
+  return remember(`/${a}|${b}`, () =>
+    typeof b === 'number' ? divide(polynomial(a), b) : (cancel(polynomial(a), polynomial(b)) ?? atom(`((${a})//(${b}))`)),
+  );
 }
 
 /** `a % b`, 0 where every term of `a` is a multiple of the number `b`. */

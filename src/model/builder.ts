@@ -2,7 +2,7 @@
  * Builds a ModelGraph call by call, as the readers walk a model in the order in which PyTorch would run it. It names
  * values, knows the path of the module that is running, and keeps every value's shape and dtype.
  */
-import type { Argument, DType, GraphInput, ModelGraph, ModelSource, Size, SymbolRange } from './graph.js';
+import type { Argument, DType, GraphInput, GraphNode, ModelGraph, ModelSource, Size, SymbolRange } from './graph.js';
 
 /** A value of the graph under construction. */
 export interface Value {
@@ -36,7 +36,7 @@ export class GraphBuilder {
   private callPath = '';
   private modulePath = '';
   private readonly calls = new Map<string, number>();
-  private readonly names = new Map<string, number>();
+  private readonly names = new Map<string, { base: string; count: number }>();
   private readonly held = new Map<string, Value>();
   /** Children of a module in the order of their registration, where that is not the order of their use. */
   private readonly order = new Map<string, string[]>();
@@ -129,23 +129,32 @@ export class GraphBuilder {
     return this.hold(path, shape, dtype);
   }
 
-  /** Appends a node with one output. Trailing nulls of `args` must have been left out by the caller. */
+  /** Appends a node with one output. Trailing arguments that equal the schema's defaults must have been left out. */
   call(op: string, args: readonly CallArgument[], result: Result, kwargs?: Record<string, CallArgument>): Value {
-    return this.callMany(op, args, [result], kwargs)[0] as Value;
+    const value = { name: this.unique(op), shape: result.shape, dtype: result.dtype };
+    this.append(op, args, [value.name], kwargs);
+    return value;
   }
 
   /** Appends a node with several outputs. */
   callMany(op: string, args: readonly CallArgument[], results: readonly Result[], kwargs?: Record<string, CallArgument>): Value[] {
-    const base = op.split('.')[1] ?? op;
-    const values = results.map(({ shape, dtype }) => this.hold(this.unique(base), shape, dtype));
-    this.graph.nodes.push({
+    const values = results.map(({ shape, dtype }) => ({ name: this.unique(op), shape, dtype }));
+    this.append(
       op,
-      args: args.map(lower),
-      ...(kwargs ? { kwargs: Object.fromEntries(Object.entries(kwargs).map(([key, value]) => [key, lower(value)])) } : {}),
-      outputs: values.map(({ name }) => name),
-      module: this.callPath,
-    });
+      args,
+      values.map(({ name }) => name),
+      kwargs,
+    );
     return values;
+  }
+
+  private append(op: string, args: readonly CallArgument[], outputs: string[], kwargs?: Record<string, CallArgument>): void {
+    const node: GraphNode = { op, args: args.map(lower), outputs, module: this.callPath };
+    if (kwargs) {
+      node.kwargs = {};
+      for (const key in kwargs) node.kwargs[key] = lower(kwargs[key] as CallArgument);
+    }
+    this.graph.nodes.push(node);
   }
 
   /** Ends the graph: what backward starts from, and what the model's call returns. */
@@ -158,17 +167,22 @@ export class GraphBuilder {
   /** As `named_parameters()`: a module's own before its children's, children as registered. */
   private inOrder<T extends { name: string }>(weights: readonly T[]): T[] {
     const ranks = new Map<string, number>();
-    const rank = (parent: string, child: string, leaf: boolean): number => {
-      const known = ranks.get(`${parent}/${child}`);
+    const rank = (path: string, parent: string, child: string, leaf: boolean): number => {
+      const known = ranks.get(path);
       if (known !== undefined) return known;
       const registered = this.order.get(parent)?.indexOf(child) ?? -1;
       const value = leaf ? -1e6 + ranks.size : registered >= 0 ? registered : 1e3 + ranks.size;
-      ranks.set(`${parent}/${child}`, value);
+      ranks.set(path, value);
       return value;
     };
     const keyed = weights.map((weight) => {
-      const parts = weight.name.split('.');
-      const key = parts.map((part, level) => rank(parts.slice(0, level).join('.'), part, level === parts.length - 1));
+      const key: number[] = [];
+      let start = 0;
+      for (let end = weight.name.indexOf('.'); start >= 0; end = weight.name.indexOf('.', start)) {
+        const stop = end < 0 ? weight.name.length : end;
+        key.push(rank(weight.name.slice(0, stop), weight.name.slice(0, Math.max(0, start - 1)), weight.name.slice(start, stop), end < 0));
+        start = end < 0 ? -1 : end + 1;
+      }
       return { weight, key };
     });
     return keyed.sort((a, b) => compareKeys(a.key, b.key)).map(({ weight }) => weight);
@@ -180,10 +194,18 @@ export class GraphBuilder {
     return value;
   }
 
-  private unique(base: string): string {
+  /** A name from the operator's, numbered from the second on: conv2d, conv2d_1 ... */
+  private unique(op: string): string {
+    let names = this.names.get(op);
+    if (!names) {
+      const base = op.split('.')[1] ?? op;
+      // Overloads of one operator share their numbers.
+      names = this.names.get(base) ?? { base, count: 0 };
+      this.names.set(base, names).set(op, names);
+    }
     for (;;) {
-      const count = this.names.get(base) ?? 0;
-      this.names.set(base, count + 1);
+      const { base, count } = names;
+      names.count++;
       const name = count === 0 ? base : `${base}_${count}`;
       if (!this.held.has(name)) return name;
     }

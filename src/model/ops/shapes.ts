@@ -20,7 +20,8 @@ export function elementCount(shape: readonly Size[]): Size {
 }
 
 /** The shape of an elementwise result. */
-export function broadcast(a: readonly Size[], b: readonly Size[]): Size[] {
+export function broadcast(a: readonly Size[], b: readonly Size[]): readonly Size[] {
+  if (a === b || (a.length === b.length && a.every((extent, index) => extent === b[index]))) return a;
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, index) => {
     const left = a[index - rank + a.length] ?? 1;
