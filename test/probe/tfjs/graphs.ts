@@ -65,6 +65,35 @@ export const convolutions = graph(
   ],
 );
 
+/** Images made larger, smaller and longer. */
+export const sizes = graph(
+  'sizes',
+  { stem: [4, 6, 3, 3], up: [4, 3, 3, 3], upBias: [3], taps: [5, 3, 3], head: [5, 5] },
+  [image, labels],
+  [
+    ['conv2d', ['%x', '%stem', null, [2, 2]], 'a'],
+    ['conv_transpose2d.input', ['%a', '%up', '%upBias', [2, 2], [1, 1], [1, 1]], 'b'],
+    ['upsample_nearest2d.vec', ['%b', [7, 15], null], 'c'],
+    ['upsample_bilinear2d.vec', ['%c', null, false, [2.0, 1.5]], 'd'],
+    ['upsample_bilinear2d.vec', ['%d', [9, 8], true, null], 'e'],
+    ['upsample_bicubic2d.vec', ['%e', [13, 6], false, null], 'f'],
+    ['adaptive_avg_pool2d', ['%f', [5, 4]], 'g'],
+    ['linalg_vector_norm', ['%g', 2, [1], true], 'norm'],
+    ['clamp_min', ['%norm', 0.1], 'norm1'],
+    ['expand_as', ['%norm1', '%g'], 'norm2'],
+    ['div.Tensor', ['%g', '%norm2'], 'h'],
+    ['flatten.using_ints', ['%h', 2], 'i'],
+    ['conv1d', ['%i', '%taps', null, [2], [2], [2]], 'j'],
+    ['repeat_interleave.self_int', ['%j', 2, 1], 'k'],
+    ['addcmul', ['%k', '%k', '%k'], 'l', { value: 0.5 }],
+    ['mean.dim', ['%l', [2]], 'm'],
+    ['view', ['%m', ['=B', 2, 5]], 'n'],
+    ['var.correction', ['%n', [1]], 'o', { correction: 0 }],
+    ['linear', ['%o', '%head'], 'logits'],
+    ['cross_entropy_loss', ['%logits', '%y'], 'loss'],
+  ],
+);
+
 /** Layouts: images permuted, flattened, cut and joined, scaled by channel, normalized in groups. */
 export const layouts = graph(
   'layouts',

@@ -7,11 +7,12 @@ import { prepareTrainer } from '../../../src/probe/engines/tfjs/training.js';
 import { FILTER, plain } from '../../../src/probe/engines/tfjs/value.js';
 import { DEFAULT_SETUP } from '../../../src/setup.js';
 import { loadNativeEngine } from './engine.js';
-import { convolutions, layouts, masked, transformer } from './graphs.js';
+import { convolutions, layouts, masked, sizes, transformer } from './graphs.js';
 import { type Case, type Numbers, type Reference, runInTorch } from './reference.js';
 
 const CASES: { name: string; symbols: Case['symbols']; tolerance: number; graph?: ModelGraph }[] = [
   { name: 'convolutions', graph: convolutions, symbols: { B: 3 }, tolerance: 1e-4 },
+  { name: 'sizes', graph: sizes, symbols: { B: 3 }, tolerance: 1e-4 },
   { name: 'layouts', graph: layouts, symbols: { B: 3 }, tolerance: 1e-4 },
   { name: 'transformer', graph: transformer, symbols: { B: 3, S: 7 }, tolerance: 1e-4 },
   { name: 'masked', graph: masked, symbols: { B: 3, S: 7 }, tolerance: 1e-4 },

@@ -47,7 +47,7 @@ export function makeState(tf: TF, graph: ModelGraph, symbols: SymbolValues, give
 
 /** Weights of convolutions, which are kept as TensorFlow wants filters. */
 function filterNames(graph: ModelGraph): Set<string> {
-  const names = graph.nodes.filter((node) => node.op.startsWith('aten.conv2d')).map((node) => String(node.args[1]).slice(1));
+  const names = graph.nodes.filter((node) => /^aten\.conv(_transpose)?2d/.test(node.op)).map((node) => String(node.args[1]).slice(1));
   return new Set(names);
 }
 

@@ -121,4 +121,31 @@ const conv1d: Operation = (call) => {
   return { tensor: tf.reshape(sum, [batch, count, outputs]), order: [0, 2, 1] } satisfies Value;
 };
 
-export const convolution: Record<string, Operation> = { conv2d, conv1d };
+/** aten.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation). */
+const convTranspose2d: Operation = (call) => {
+  const { tf } = call;
+  const [input, weight] = [call.value(0), call.value(1)];
+  if (call.number(6, 1) !== 1 || call.pair(7, 1).some((dilation) => dilation !== 1)) call.fail('only without groups and dilation');
+  const [batch, , height, width] = shapeOf(input) as [number, number, number, number];
+  const [, channels, ...kernel] = shapeOf(weight) as [number, number, number, number];
+  const [stride, padding, extra] = [call.pair(3, 1), call.pair(4, 0), call.pair(5, 0)];
+  const full = [height, width].map((size, axis) => (size - 1) * (stride[axis] as number) + (kernel[axis] as number)) as [number, number];
+  const image = arrange(tf, input, CHANNELS_LAST) as Tensor4D;
+  // PyTorch's (in, out, height, width) lies in TensorFlow's order of a transposed filter just as a filter does in its own.
+  const spread = tf.conv2dTranspose(image, arrange(tf, weight, FILTER) as Tensor4D, [batch, ...full, channels], stride, 'valid');
+  const sizes = full.map((size, axis) => size - 2 * (padding[axis] as number) + (extra[axis] as number)) as [number, number];
+  const beyond = sizes.map((size, axis) => Math.max(size + (padding[axis] as number) - (full[axis] as number), 0)) as [number, number];
+  const reaching = beyond.some((amount) => amount > 0)
+    ? tf.pad(spread, [
+        [0, 0],
+        [0, beyond[0]],
+        [0, beyond[1]],
+        [0, 0],
+      ])
+    : spread;
+  const result = tf.slice(reaching, [0, ...padding, 0], [batch, ...sizes, channels]);
+  const bias = call.optionalTensor(2);
+  return { tensor: bias ? tf.add(result, bias) : result, order: CHANNELS_LAST };
+};
+
+export const convolution: Record<string, Operation> = { conv2d, conv1d, conv_transpose2d: convTranspose2d };

@@ -68,6 +68,12 @@ const triangle =
 export const creation: Record<string, Operation> = {
   arange,
   zeros: constant(0),
+  // What is in an empty tensor is never read before it is filled.
+  empty: constant(0),
+  new_empty: constantNew(0),
+  empty_like: constantLike(0),
+  zero: constantLike(0),
+  fill: (call) => constantLike(fillOf(call, 1))(call),
   ones: constant(1),
   full: (call) => filled(call, call.numbers(0), fillOf(call, 1), dtypeOf(call, call.node.args[1])),
   scalar_tensor: (call) => filled(call, [], fillOf(call, 0), dtypeOf(call, call.node.args[0])),

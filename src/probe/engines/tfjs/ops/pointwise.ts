@@ -153,6 +153,8 @@ export const pointwise: Record<string, Operation> = {
   hardswish: unary((tf, x, call) => tf.mul(x, hardSigmoid(tf, x, call))),
   hardtanh: (call) => clamp(call, call.number(1, -1), call.number(2, 1)),
   clamp: (call) => clamp(call, call.number(1, -Infinity), call.number(2, Infinity)),
+  clamp_min: (call) => combine(call.tf, [call.value(0), call.value(1)], (a, b) => call.tf.maximum(a as Tensor, b as Tensor)),
+  clamp_max: (call) => combine(call.tf, [call.value(0), call.value(1)], (a, b) => call.tf.minimum(a as Tensor, b as Tensor)),
   softplus: unary((tf, x) => tf.softplus(x)),
   exp: unary((tf, x) => tf.exp(x)),
   log: unary((tf, x) => tf.log(x)),
@@ -175,6 +177,10 @@ export const pointwise: Record<string, Operation> = {
   rsub: (call) => combine(call.tf, [call.value(1), call.value(0)], (a, b) => call.tf.sub(a as Tensor, b as Tensor)),
   mul: binary((tf, a, b) => tf.mul(a, b)),
   div: divide,
+  addcmul: (call) =>
+    combine(call.tf, [call.value(0), call.value(1), call.value(2)], (sum, a, b) =>
+      call.tf.add(sum as Tensor, call.tf.mul(call.tf.mul(a as Tensor, b as Tensor), call.number('value', 1))),
+    ),
   pow: power,
   maximum: binary((tf, a, b) => tf.maximum(a, b)),
   minimum: binary((tf, a, b) => tf.minimum(a, b)),
@@ -194,6 +200,10 @@ export const pointwise: Record<string, Operation> = {
   where,
   masked_fill: maskedFill,
   dropout,
+  bernoulli: (call) => {
+    const { tensor, order } = call.value(0);
+    return { tensor: call.tf.cast(call.tf.less(uniform(call.tf, tensor.shape), call.number(1, 0.5)), 'float32'), order };
+  },
   feature_dropout: (call) => (call.number(1) === 0 || !call.flag(2) ? call.value(0) : call.fail('only with p = 0')),
   'to.dtype': (call) => castTo(call, call.text(1)),
   'to.dtype_layout': (call) => castTo(call, call.text('dtype')),

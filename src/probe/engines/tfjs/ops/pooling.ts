@@ -1,7 +1,8 @@
 /** Pooling, on channels-last data. */
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor4D } from '@tensorflow/tfjs-core';
 import type { Call, Operation } from '../call.js';
-import { arrange, CHANNELS_LAST, shapeOf, type TF } from '../value.js';
+import { arrange, CHANNELS_LAST, shapeOf } from '../value.js';
+import { resample, type Weights } from './resampling.js';
 import { padForWindow, type Window } from './window.js';
 
 interface Pool {
@@ -70,32 +71,22 @@ function sidesOf(window: Window, image: Tensor4D): [[number, number], [number, n
 const adaptiveAveragePool: Operation = (call) => {
   const { tf } = call;
   const input = call.value(0);
-  const [batch, channels, height, width] = shapeOf(input) as [number, number, number, number];
+  const [, , height, width] = shapeOf(input) as [number, number, number, number];
   const [rows, columns] = call.pair(1, 1);
   if (rows === height && columns === width) return input;
   if (rows === 1 && columns === 1) {
     const axes = [input.order[2] as number, input.order[3] as number];
     return { tensor: tf.mean(input.tensor, axes, true), order: input.order };
   }
-  const image = arrange(tf, input, CHANNELS_LAST);
-  const byRows = tf.reshape(image, [batch, height, width * channels]);
-  const pooledRows = tf.matMul(repeat(tf, averaging(tf, rows, height), batch), byRows);
-  const byColumns = tf.reshape(pooledRows, [batch * rows, width, channels]);
-  const pooled = tf.matMul(repeat(tf, averaging(tf, columns, width), batch * rows), byColumns);
-  return { tensor: tf.reshape(pooled, [batch, rows, columns, channels]), order: CHANNELS_LAST };
+  return resample(tf, input, averaging(rows, height), averaging(columns, width));
 };
 
-/** The matrix (out, size) that averages `size` elements into `out`. */
-function averaging(tf: TF, out: number, size: number): Tensor {
-  const rows = Array.from({ length: out }, (_, at) => {
+/** The weights that average `size` elements into `out`. */
+function averaging(out: number, size: number): Weights {
+  return Array.from({ length: out }, (_, at) => {
     const [start, end] = [Math.floor((at * size) / out), Math.ceil(((at + 1) * size) / out)];
     return Array.from({ length: size }, (_, index) => (index >= start && index < end ? 1 / (end - start) : 0));
   });
-  return tf.tensor2d(rows);
-}
-
-function repeat(tf: TF, matrix: Tensor, times: number): Tensor {
-  return tf.tile(tf.expandDims(matrix, 0), [times, 1, 1]);
 }
 
 export const pooling: Record<string, Operation> = {

@@ -82,6 +82,13 @@ const extreme = (name: 'argMax' | 'argMin'): Operation => {
   };
 };
 
+/** aten.linalg_vector_norm(input, ord, dim, keepdim). */
+const vectorNorm: Operation = (call) => {
+  if (call.number(1, 2) !== 2) call.fail('only the Euclidean norm');
+  const axes = call.has(2) ? call.numbers(2) : call.value(0).order.map((_, axis) => axis);
+  return reduceAxes(call, axes, call.flag(3), (tf, x, places) => tf.sqrt(tf.sum(tf.square(x), places, true)));
+};
+
 export const reductions: Record<string, Operation> = {
   mean: reduction((tf, x, axes) => tf.mean(float(tf, x), axes, true)),
   sum: reduction((tf, x, axes) => tf.sum(number(tf, x), axes, true)),
@@ -91,6 +98,7 @@ export const reductions: Record<string, Operation> = {
   all: reduction((tf, x, axes) => tf.all(tf.cast(x, 'bool'), axes, true)),
   'var.correction': variance((_, x) => x),
   'std.correction': variance((tf, x) => tf.sqrt(x)),
+  linalg_vector_norm: vectorNorm,
   cumsum: cumulative,
   argmax: extreme('argMax'),
   argmin: extreme('argMin'),

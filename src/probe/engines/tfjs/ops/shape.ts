@@ -195,8 +195,28 @@ const pad: Operation = (call) => {
 const repeat: Operation = (call) => {
   const times = call.numbers(1);
   const shape = shapeOf(call.value(0));
-  const padded = call.tf.reshape(call.tensor(0), [...Array(times.length - shape.length).fill(1), ...shape]);
-  return plainValue(tile(call.tf, padded, times));
+  const padded = call.tf.reshape(call.tensor(0), [...Array(Math.max(times.length - shape.length, 0)).fill(1), ...shape]);
+  return plainValue(tile(call.tf, padded, [...Array(Math.max(shape.length - times.length, 0)).fill(1), ...times]));
+};
+
+/** aten.repeat_interleave.self_int(input, repeats, dim): each element several times in a row. */
+const repeatInterleave: Operation = (call) => {
+  const { tf } = call;
+  const x = call.tensor(0);
+  if (!call.has(2)) return call.fail('only along an axis');
+  const [times, axis] = [call.number(1), call.axis(2, x.rank)];
+  const wider = tf.expandDims(x, axis + 1);
+  const copies = tile(
+    tf,
+    wider,
+    wider.shape.map((_, at) => (at === axis + 1 ? times : 1)),
+  );
+  return plainValue(
+    tf.reshape(
+      copies,
+      x.shape.map((size, at) => (at === axis ? size * times : size)),
+    ),
+  );
 };
 
 const same: Operation = (call) => call.value(0);
@@ -205,6 +225,7 @@ export const shapes: Record<string, Operation> = {
   view,
   reshape: view,
   _unsafe_view: view,
+  reshape_as: (call) => reshape(call.tf, call.value(0), shapeOf(call.value(1))),
   view_as: (call) => reshape(call.tf, call.value(0), shapeOf(call.value(1))),
   flatten,
   unflatten,
@@ -214,6 +235,7 @@ export const shapes: Record<string, Operation> = {
       call.numbers(1).map((axis) => (axis < 0 ? axis + call.value(0).order.length : axis)),
     ),
   transpose,
+  swapaxes: transpose,
   t: (call) => (call.value(0).order.length < 2 ? call.value(0) : swap(call.value(0), 0, 1)),
   unsqueeze: (call) => insertAxis(call.tf, call.value(0), call.axis(1, call.value(0).order.length + 1)),
   squeeze,
@@ -238,6 +260,8 @@ export const shapes: Record<string, Operation> = {
   pad,
   constant_pad_nd: pad,
   repeat,
+  tile: repeat,
+  'repeat_interleave.self_int': repeatInterleave,
   contiguous: same,
   clone: same,
   alias: same,

@@ -9,6 +9,7 @@ import { normalization } from './normalization.js';
 import { pointwise } from './pointwise.js';
 import { pooling } from './pooling.js';
 import { reductions } from './reduction.js';
+import { resampling } from './resampling.js';
 import { shapes } from './shape.js';
 
 const OPERATIONS: Record<string, Operation> = {
@@ -20,6 +21,7 @@ const OPERATIONS: Record<string, Operation> = {
   ...linearAlgebra,
   ...convolution,
   ...pooling,
+  ...resampling,
   ...normalization,
   ...losses,
 };
