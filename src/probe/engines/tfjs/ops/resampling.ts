@@ -32,11 +32,18 @@ const cubic: Kernel = (distance) => {
   return x < 2 ? a * x ** 3 - 5 * a * x ** 2 + 8 * a * x - 4 * a : 0;
 };
 
+/** One axis to be resampled; `ratio` is input samples per output sample. */
+interface Axis {
+  size: number;
+  out: number;
+  ratio: number;
+}
+
 /** Samples beyond the border are those at the border. */
-function interpolation(size: number, out: number, alignCorners: boolean, kernel: Kernel, reach: number): Weights {
+function interpolation({ size, out, ratio }: Axis, alignCorners: boolean, kernel: Kernel, reach: number): Weights {
   return Array.from({ length: out }, (_, at) => {
     const corner = out > 1 ? (at * (size - 1)) / (out - 1) : 0;
-    const middle = ((at + 0.5) * size) / out - 0.5;
+    const middle = (at + 0.5) * ratio - 0.5;
     const point = alignCorners ? corner : reach === 1 ? Math.max(middle, 0) : middle;
     const weights = Array<number>(size).fill(0);
     for (let sample = Math.floor(point) - reach + 1; sample <= Math.floor(point) + reach; sample++) {
@@ -47,28 +54,33 @@ function interpolation(size: number, out: number, alignCorners: boolean, kernel:
   });
 }
 
-function nearest(size: number, out: number): Weights {
+function nearest({ size, out, ratio }: Axis): Weights {
   return Array.from({ length: out }, (_, at) => {
     const weights = Array<number>(size).fill(0);
-    weights[Math.min(Math.floor((at * size) / out), size - 1)] = 1;
+    weights[Math.min(Math.floor(at * ratio), size - 1)] = 1;
     return weights;
   });
 }
 
-/** aten.upsample_*.vec(input, output_size, [align_corners,] scale_factors): one of the two is given. */
-function upsample(weightsOf: (size: number, out: number, call: Call) => Weights, factorsAt: number): Operation {
+/** aten.upsample_*.vec(input, output_size, [align_corners,] scale_factors): a factor that is given counts as it is. */
+function upsample(weightsOf: (axis: Axis, call: Call) => Weights, factorsAt: number): Operation {
   return (call) => {
     const input = call.value(0);
-    const [, , height, width] = shapeOf(input) as [number, number, number, number];
-    const [rows, columns] = call.has(1)
-      ? call.pair(1, 1)
-      : call.numbers(factorsAt).map((factor, axis) => Math.floor((axis === 0 ? height : width) * factor));
-    return resample(call.tf, input, weightsOf(height, rows as number, call), weightsOf(width, columns as number, call));
+    const wanted = call.has(1) ? call.pair(1, 1) : null;
+    const factors = call.has(factorsAt) ? call.numbers(factorsAt) : [];
+    const [rows, columns] = shapeOf(input)
+      .slice(2)
+      .map((size, at) => {
+        const factor = factors[at];
+        const out = wanted?.[at] ?? Math.floor(size * (factor ?? 1));
+        return weightsOf({ size, out, ratio: factor === undefined ? size / out : 1 / factor }, call);
+      });
+    return resample(call.tf, input, rows as Weights, columns as Weights);
   };
 }
 
 export const resampling: Record<string, Operation> = {
   upsample_nearest2d: upsample(nearest, 2),
-  upsample_bilinear2d: upsample((size, out, call) => interpolation(size, out, call.flag(2), linear, 1), 3),
-  upsample_bicubic2d: upsample((size, out, call) => interpolation(size, out, call.flag(2), cubic, 2), 3),
+  upsample_bilinear2d: upsample((axis, call) => interpolation(axis, call.flag(2), linear, 1), 3),
+  upsample_bicubic2d: upsample((axis, call) => interpolation(axis, call.flag(2), cubic, 2), 3),
 };
