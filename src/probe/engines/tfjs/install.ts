@@ -14,7 +14,7 @@ import type { Workshop } from './workshop.js';
 export interface InstallOptions {
   onProgress?: (text: string) => void;
   signal?: AbortSignal;
-  /** An NVIDIA GPU is here: prefer the GPU package. */
+  /** Prefer the GPU package; where it is not said, when this machine has an NVIDIA GPU. */
   gpu?: boolean;
 }
 
@@ -44,7 +44,7 @@ export async function installTfjs(options: InstallOptions = {}): Promise<Install
   await mkdir(dirname(folder), { recursive: true });
   const unlock = await lockFolder(`${folder}.lock`);
   try {
-    return (await existing(folder, shop.signal)) ?? (await install(folder, shop, options.gpu ?? false));
+    return (await existing(folder, shop.signal)) ?? (await install(folder, shop, options.gpu ?? (await hasNvidiaGpu())));
   } finally {
     await unlock();
   }
@@ -67,6 +67,11 @@ async function install(folder: string, shop: Workshop, gpu: boolean): Promise<In
   await rename(shop.folder, folder);
   await rm(old, { recursive: true, force: true });
   return { folder, record, device: check.device, backend: check.backend, alreadyThere: false, warnings };
+}
+
+async function hasNvidiaGpu(): Promise<boolean> {
+  const { detectMachine } = await import('../../../machine/detect.js');
+  return (await detectMachine()).devices.some((device) => device.kind === 'cuda' && device.visible);
 }
 
 interface Built {

@@ -1,4 +1,7 @@
-/** TensorFlow.js' own optimizers under the names of the setup, with PyTorch's defaults for what they can be told. */
+/**
+ * TensorFlow.js' own optimizers under the names of the setup, with PyTorch's defaults for what they can be told. Their
+ * memory is what its users get: Adam, for one, lets go of what it makes for any weight when it is done with all of them.
+ */
 import type { Tensor, Optimizer as TfOptimizer, Variable } from '@tensorflow/tfjs-core';
 import type { Optimizer } from '../../../setup.js';
 import { UnsupportedError } from './call.js';

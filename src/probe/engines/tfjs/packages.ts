@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { MissingError } from '../../../errors.js';
 import { searchProgram } from '../../program.js';
 import type { Flavor } from './locate.js';
-import { lastLines, runTool, type Workshop } from './workshop.js';
+import { errorLine, runTool, type Workshop } from './workshop.js';
 
 export const TFJS_VERSION = '4.22.0';
 /** Node's C interface to addons, stable across its releases. */
@@ -40,7 +40,7 @@ async function npm(shop: Workshop, args: string[]): Promise<void> {
   if (result.exitCode !== 0) {
     throw new MissingError(
       'ENGINE_INSTALL_FAILED',
-      `npm could not install TensorFlow.js: ${lastLines(result)}`,
+      `npm could not install TensorFlow.js: ${errorLine(result)}`,
       'check the network and the disk, then try again',
     );
   }
@@ -54,6 +54,6 @@ export async function downloadAddon(shop: Workshop, flavor: Exclude<Flavor, 'tfj
   if (flavor === 'tfjs-node-gpu') command.push('gpu');
   const path = [join(shop.folder, 'node_modules', '.bin'), process.env.PATH ?? ''].join(delimiter);
   const result = await runTool(shop, command, DOWNLOAD_SECONDS, folder, { PATH: path });
-  if (result.exitCode !== 0) throw new Error(result.timedOut ? 'the download took too long' : lastLines(result));
+  if (result.exitCode !== 0) throw new Error(result.timedOut ? 'the download took too long' : errorLine(result));
   return {};
 }

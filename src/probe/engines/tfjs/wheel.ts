@@ -9,7 +9,7 @@ import { MissingError } from '../../../errors.js';
 import { searchProgram } from '../../program.js';
 import type { Flavor } from './locate.js';
 import { packageFolder } from './packages.js';
-import { lastLines, runTool, type Workshop } from './workshop.js';
+import { errorLine, runTool, type Workshop } from './workshop.js';
 
 export const TENSORFLOW_VERSION = '2.21.0';
 /** What the addon's compiled name must be: it is looked up by the version of Node's C interface. */
@@ -121,9 +121,9 @@ async function fetchWheels(shop: Workshop, pip: Command, requirements: string[],
     [...pip, 'download', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check', ...choice, '-d', wheels, ...requirements],
     FETCH_SECONDS,
   );
-  if (fetched.exitCode !== 0) throw new Error(fetched.timedOut ? 'fetching TensorFlow took too long' : `pip: ${lastLines(fetched)}`);
+  if (fetched.exitCode !== 0) throw new Error(fetched.timedOut ? 'fetching TensorFlow took too long' : `pip: ${errorLine(fetched)}`);
   const unpacked = await runTool(shop, [pip[0], '-c', UNPACK, wheels, target, pattern], FETCH_SECONDS);
-  if (unpacked.exitCode !== 0) throw new Error(`unpacking TensorFlow: ${lastLines(unpacked)}`);
+  if (unpacked.exitCode !== 0) throw new Error(`unpacking TensorFlow: ${errorLine(unpacked)}`);
   await rm(wheels, { recursive: true, force: true });
   return unpacked.stdout.split('\n').filter(Boolean);
 }
@@ -166,6 +166,6 @@ async function compile(shop: Workshop, compiler: string, target: string, tensorf
     ],
     COMPILE_SECONDS,
   );
-  if (built.exitCode !== 0) throw new Error(`${compiler}: ${lastLines(built)}`);
+  if (built.exitCode !== 0) throw new Error(`${compiler}: ${errorLine(built)}`);
   await rename(unfinished, join(folder, 'tfjs_binding.node'));
 }

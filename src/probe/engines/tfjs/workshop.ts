@@ -18,7 +18,7 @@ export function runTool(
 }
 
 /** The line that says what went wrong, from what a tool printed. */
-export function lastLines(result: ChildResult): string {
+export function errorLine(result: ChildResult): string {
   const lines = `${result.stdout}\n${result.stderr}`
     .split('\n')
     .map((line) => line.trim())

@@ -76,7 +76,7 @@ const oneHot: Operation = (call) => {
 
 export const lookups: Record<string, Operation> = { embedding, index_select: indexSelect, index, gather, one_hot: oneHot };
 
-/** Sizes of an index and its table, for the losses. */
+/** The value with one of its axes moved to the end. */
 export function lastAxis(value: Value, axis: number): Value {
   const rank = shapeOf(value).length;
   return permute(value, [...identity(rank).filter((at) => at !== axis), axis]);
