@@ -11,9 +11,12 @@ import { renderPlan } from '../output/plan-text.js';
 import { readModelFacts } from '../plan/model-facts.js';
 import { planTraining } from '../plan/plan.js';
 import { findRemedies } from '../plan/remedies.js';
+import type { PlanInput } from '../plan/training-plan.js';
 import { type Answer, BaseCommand } from './base.js';
 import { parseSetup, setupFlags, whereFlags } from './flags.js';
-import { parseRequest, requestFlags } from './input/plan-request.js';
+import { outlookOf } from './input/outlook.js';
+import { measureFlags, parseRequest, requestFlags } from './input/plan-request.js';
+import { measure, measureOptions } from './input/probed.js';
 import { chooseRecipe } from './input/recipes.js';
 
 export default class Plan extends BaseCommand {
@@ -30,6 +33,7 @@ export default class Plan extends BaseCommand {
     ...setupFlags,
     ...whereFlags,
     ...requestFlags,
+    ...measureFlags,
     save: string({ helpValue: 'plan.json', description: 'write the plan for batchfit check and report' }),
     export: option({ options: EXPORT_NAMES })({ description: 'print the settings as the configuration of a training program' }),
   };
@@ -46,19 +50,14 @@ export default class Plan extends BaseCommand {
     const model = readModelFacts(graph);
     const { recipe, named, fallback, optimizer } = await chooseRecipe(flags.recipe, model, flags.optimizer);
     const setup = { ...asked, optimizer };
-    const estimator = new Estimator(graph, setup, target);
-    const one = estimator.estimate(1);
-    const plan = planTraining({
+    const { memory, counts } = outlookOf(graph, setup, target);
+    const input: PlanInput = {
       device: target,
       host: null,
       model,
       optimizer,
       replicas: setup.gpus / setup.tensorParallel,
-      memory: {
-        maxBatch: one.maxBatch,
-        at: (micro) => ({ ...estimator.memory(micro) }),
-        needs: (micro) => estimator.memory(micro).peak.deviceBytes.high,
-      },
+      memory,
       probed: null,
       curve: null,
       recipe,
@@ -66,11 +65,24 @@ export default class Plan extends BaseCommand {
       fallback,
       remedies: () => findRemedies(setup, (changed) => new Estimator(graph, changed, target).largest('best')),
       request,
-    });
-    const { warnings, ...fields } = plan;
+    };
+    const draft = planTraining(input);
+    const measured = flags.probe
+      ? await measure(
+          graph,
+          setup,
+          target,
+          draft,
+          input,
+          measureOptions(flags, this.interrupted, (text) => this.progress(text)),
+        )
+      : null;
+    const plan = measured === null ? draft : planTraining({ ...input, probed: measured.probed, curve: measured.curve });
+    const { warnings: own, ...fields } = plan;
+    const warnings = [...own, ...(measured?.warnings ?? [])];
     const resolved = { ...setup, batch: plan.batch?.micro ?? setup.batch, accumulation: plan.batch?.accumulation ?? setup.accumulation };
     const document: Record<string, unknown> = {
-      model: { ...describeModel(graph, one), sequence: model.sequence },
+      model: { ...describeModel(graph, counts), sequence: model.sequence },
       setup: describeSetup(graph, resolved),
       device: describeDevice(target),
       ...fields,

@@ -5,7 +5,8 @@ import { table } from './tables.js';
 
 /** One line: "momentum, batch 256, learning rate 0.1 (linear), image-classification". */
 export function summarizeRecipe({ optimizer, batch, unit, sequence, learningRate, rule, task, kind }: Recipe): string {
-  const size = unit === 'tokens' ? `${formatNumber(batch)} tokens` : `batch ${batch}${sequence === null ? '' : ` x ${sequence} tokens`}`;
+  const size =
+    unit === 'tokens' ? `${batch.toLocaleString('en')} tokens` : `batch ${batch}${sequence === null ? '' : ` x ${sequence} tokens`}`;
   const rate = learningRate === null ? 'no learning rate' : `learning rate ${formatNumber(learningRate)} (${rule})`;
   return [optimizer ?? 'any optimizer', size, rate, task === 'any' ? '' : task, kind === 'default' ? 'framework default' : '']
     .filter(Boolean)

@@ -17,8 +17,10 @@ export interface BatchRequest {
   /** Wanted effective batch, at least 1. */
   target: number;
   replicas: number;
-  /** Largest micro batch that fits, at least 1. */
+  /** Largest micro batch that fits in one pass, at least 1. */
   maxMicro: number;
+  /** The same where gradients are kept over several passes, which takes more memory; 0 when none does. Default: maxMicro. */
+  maxAccumulated?: number;
   /** Samples per second at a micro batch where it is known; decides between micro batches that divide the target. */
   rate?: (micro: number) => number | null;
 }
@@ -29,23 +31,25 @@ const SMALLEST_SHARE = 1 / 4;
 const RATE_TIE = 0.02;
 
 /**
- * Divides `target` into micro * accumulation * replicas with micro at most `maxMicro`. Lowers micro rather than miss the
+ * Divides `target` into micro * accumulation * replicas with micro within its limits. Lowers micro rather than miss the
  * target; where that would make it tiny, or replicas do not divide the target, takes the nearest batch and names the residue.
  */
-export function splitBatch({ target, replicas, maxMicro, rate }: BatchRequest): BatchSplit {
+export function splitBatch({ target, replicas, maxMicro, maxAccumulated = maxMicro, rate }: BatchRequest): BatchSplit {
   const perReplica = Math.max(1, Math.round(target / replicas));
   const split = (micro: number, accumulation: number): BatchSplit => {
     const effective = micro * accumulation * replicas;
     return { micro, accumulation, replicas, effective, residue: effective - target };
   };
-  const fewestPasses = Math.ceil(perReplica / maxMicro);
+  if (maxAccumulated < 1) return split(Math.min(perReplica, maxMicro), 1);
+  const limit = (micro: number) => (micro === perReplica ? maxMicro : maxAccumulated);
+  const fewestPasses = perReplica <= maxMicro ? 1 : Math.ceil(perReplica / maxAccumulated);
   const even = perReplica / fewestPasses;
-  const divisors = divisorsOf(perReplica).filter((micro) => micro <= maxMicro && micro >= even * SMALLEST_SHARE);
+  const divisors = divisorsOf(perReplica).filter((micro) => micro <= limit(micro) && micro >= even * SMALLEST_SHARE);
   if (divisors.length > 0) {
     const micro = fastest(divisors, rate);
     return split(micro, perReplica / micro);
   }
-  const near = [Math.floor(even), Math.ceil(even)].filter((micro) => micro >= 1 && micro <= maxMicro);
+  const near = [Math.floor(even), Math.ceil(even)].filter((micro) => micro >= 1 && micro <= maxAccumulated);
   const options = near.map((micro) => split(micro, fewestPasses));
   return options.reduce((best, next) => (Math.abs(next.residue) <= Math.abs(best.residue) ? next : best));
 }

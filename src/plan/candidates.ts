@@ -23,6 +23,7 @@ export interface Candidate {
 export interface CandidateRequest {
   chosen: BatchSplit;
   maxMicro: number;
+  maxAccumulated: number;
   datasetSize: number | null;
   curve: SpeedCurve | null;
   noiseScale: number | null;
@@ -43,13 +44,13 @@ export function stepSecondsOf(
  * batch in one pass, which does not fit. Ascending in the effective batch.
  */
 export function listCandidates(request: CandidateRequest): Candidate[] {
-  const { chosen, maxMicro, datasetSize, curve } = request;
+  const { chosen, maxMicro, maxAccumulated, datasetSize, curve } = request;
   const targets = [1 / 4, 1 / 2, 2, 4].map((factor) => chosen.effective * factor);
   const sensible = targets.filter(
     (target) => Number.isInteger(target) && target >= chosen.replicas && (datasetSize === null || target <= datasetSize),
   );
   const splits = sensible.map((target) =>
-    splitBatch({ target, replicas: chosen.replicas, maxMicro, rate: (micro) => rateAt(curve, micro) }),
+    splitBatch({ target, replicas: chosen.replicas, maxMicro, maxAccumulated, rate: (micro) => rateAt(curve, micro) }),
   );
   const inOnePass = { ...chosen, micro: chosen.effective / chosen.replicas, accumulation: 1 };
   const all = [...splits, chosen, ...(chosen.accumulation > 1 && inOnePass.micro > maxMicro ? [inOnePass] : [])];
@@ -63,9 +64,9 @@ export function listCandidates(request: CandidateRequest): Candidate[] {
 function describe(
   split: BatchSplit,
   recommended: boolean,
-  { maxMicro, curve, noiseScale, learningRateAt, chosen }: CandidateRequest,
+  { maxMicro, maxAccumulated, curve, noiseScale, learningRateAt, chosen }: CandidateRequest,
 ): Candidate {
-  const fits = split.micro <= maxMicro;
+  const fits = split.micro <= (split.accumulation > 1 ? maxAccumulated : maxMicro);
   const stepSeconds = fits ? stepSecondsOf(curve, split) : null;
   const own = timeToTarget(split, stepSeconds, noiseScale);
   const reference = timeToTarget(chosen, stepSecondsOf(curve, chosen), noiseScale);

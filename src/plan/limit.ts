@@ -2,23 +2,33 @@
 import type { Warning } from '../errors.js';
 import type { Source } from '../units.js';
 import type { Confidence } from './advice.js';
-import type { MemoryOutlook, ProbedLimit } from './training-plan.js';
+import type { MemoryOutlook, PlanInput } from './training-plan.js';
 
 export interface MicroLimit {
-  /** 0 when not even one sample fits. */
-  max: number;
+  /** In one pass; 0 when not even one sample fits. */
+  single: number;
+  /** In one of several passes of an update. */
+  accumulated: number;
   source: Source;
   confidence: Confidence;
   warnings: Warning[];
 }
 
 /** What was measured, else the estimate's cautious batch, else its best one with a warning. */
-export function limitMicroBatch(memory: MemoryOutlook, probed: ProbedLimit | null): MicroLimit {
-  if (probed !== null) return { max: probed.largest, source: 'measured', confidence: 'high', warnings: [] };
-  const { low, best } = memory.maxBatch;
-  if (low >= 1 || best < 1) return { max: low, source: 'estimated', confidence: 'medium', warnings: [] };
+export function limitMicroBatch({ memory, probed }: Pick<PlanInput, 'memory' | 'probed'>): MicroLimit {
+  if (probed !== null) {
+    const { largest, accumulated: kept } = probed;
+    const accumulated = kept ? largest : Math.min(largest, cautious(memory.accumulated) || memory.accumulated.maxBatch.best);
+    return { single: largest, accumulated, source: 'measured', confidence: 'high', warnings: [] };
+  }
+  const single = cautious(memory.single);
+  if (single >= 1 || memory.single.maxBatch.best < 1) {
+    return { single, accumulated: cautious(memory.accumulated), source: 'estimated', confidence: 'medium', warnings: [] };
+  }
+  const best = memory.single.maxBatch.best;
   return {
-    max: best,
+    single: best,
+    accumulated: memory.accumulated.maxBatch.best,
     source: 'estimated',
     confidence: 'low',
     warnings: [
@@ -30,3 +40,5 @@ export function limitMicroBatch(memory: MemoryOutlook, probed: ProbedLimit | nul
     ],
   };
 }
+
+const cautious = ({ maxBatch }: MemoryOutlook): number => maxBatch.low;

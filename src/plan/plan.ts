@@ -6,7 +6,7 @@ import { findCautions } from './cautions.js';
 import { checkAgainstLaws } from './cross-check.js';
 import { type Hyperparameters, referenceSettings, scaleHyperparameters } from './hyperparameters.js';
 import { type RateReference, scaleLearningRate } from './learning-rate.js';
-import { limitMicroBatch } from './limit.js';
+import { limitMicroBatch, type MicroLimit } from './limit.js';
 import { adviseLoader } from './loader.js';
 import { explainSplit, reasonsOf } from './reasons.js';
 import { batchInSamples } from './recipe.js';
@@ -24,13 +24,13 @@ import { planWithoutFit } from './without-fit.js';
  * (`fits` false, `batch` null) with what would make it fit; it never throws for a model that is too large.
  */
 export function planTraining(input: PlanInput): TrainingPlan {
-  const { memory, probed, request, model, replicas, curve, optimizer } = input;
+  const { probed, request, model, replicas, curve, optimizer } = input;
   const recipe = followedRecipe(input);
   const { datasetSize, noiseScale, dropLast, epochEnd } = request;
-  const limit = limitMicroBatch(memory, probed);
-  if (limit.max < 1) return planWithoutFit(input, limit.max, 1);
+  const limit = limitMicroBatch(input);
+  if (limit.single < 1) return planWithoutFit(input, limit.single, 1);
   const recipeBatch = recipe === null ? null : batchInSamples(recipe, model.sequence);
-  const known = { maxMicro: limit.max, replicas, datasetSize, curve, noiseScale };
+  const known = { maxMicro: limit.single, maxAccumulated: limit.accumulated, replicas, datasetSize, curve, noiseScale };
   const target = chooseTarget({
     ...known,
     target: request.targetBatch ?? fixedTarget(input),
@@ -38,8 +38,10 @@ export function planTraining(input: PlanInput): TrainingPlan {
     recipe: recipe === null || recipeBatch === null ? null : { name: recipe.name, batch: recipeBatch, source: recipe.source[0]! },
     goal: request.goal,
   });
-  const split = splitTarget(target.batch, limit.max, input);
-  if (split.micro > limit.max) return planWithoutFit(input, limit.max, split.micro);
+  const split = splitTarget(target.batch, limit, input);
+  const allowed = split.accumulation > 1 ? limit.accumulated : limit.single;
+  if (split.micro > allowed) return planWithoutFit(input, allowed, split.micro);
+  const memory = split.accumulation > 1 ? input.memory.accumulated : input.memory.single;
 
   const epochs = request.epochs ?? recipe?.epochs ?? null;
   const steps = datasetSize === null ? null : countSteps({ ...split, datasetSize, dropLast, epochEnd, epochs });
@@ -105,7 +107,7 @@ export function planTraining(input: PlanInput): TrainingPlan {
     throughput: foreseeThroughput({
       split,
       curve,
-      maxMicro: limit.max,
+      maxMicro: limit.single,
       steps,
       sequence: model.sequence,
       pricePerHour: request.pricePerHour,
@@ -156,9 +158,10 @@ function fixedTarget({ request: { micro, accumulation }, replicas }: PlanInput):
 }
 
 /** Splits the target around a micro batch or an accumulation that the user fixed, else as splitBatch finds best. */
-function splitTarget(target: number, maxMicro: number, { request, replicas, curve }: PlanInput): BatchSplit {
+function splitTarget(target: number, limit: MicroLimit, { request, replicas, curve }: PlanInput): BatchSplit {
   if (request.micro === null && request.accumulation === null) {
-    return splitBatch({ target, replicas, maxMicro, rate: (micro) => rateAt(curve, micro) });
+    const { single: maxMicro, accumulated: maxAccumulated } = limit;
+    return splitBatch({ target, replicas, maxMicro, maxAccumulated, rate: (micro) => rateAt(curve, micro) });
   }
   const micro = request.micro ?? Math.max(1, Math.round(target / (request.accumulation! * replicas)));
   const accumulation = request.accumulation ?? Math.max(1, Math.round(target / (micro * replicas)));

@@ -8,9 +8,12 @@ import type { PlanInput } from './training-plan.js';
 import type { Warmup } from './warmup.js';
 
 /** Why the effective batch is divided as it is. */
-export function explainSplit({ accumulation, replicas, effective, residue }: BatchSplit, { max, source }: MicroLimit): string {
-  const limit = `${source === 'measured' ? 'measured' : 'estimated'} limit of ${max}`;
-  if (accumulation === 1) return `${effective / replicas} samples a device fit in one pass (${limit})`;
+export function explainSplit(
+  { accumulation, replicas, effective, residue }: BatchSplit,
+  { single, accumulated, source }: MicroLimit,
+): string {
+  const limit = `${source === 'measured' ? 'measured' : 'estimated'} limit of ${accumulation > 1 ? accumulated : single}`;
+  if (accumulation === 1) return `${effective / replicas} samples a device fit in one pass (${source === 'measured' ? 'measured' : limit})`;
   const exact = residue === 0 ? 'divides the target exactly' : `comes nearest to the target (${residue > 0 ? '+' : ''}${residue})`;
   return `the largest micro batch within the ${limit} that ${exact}; ${accumulation} passes make one update`;
 }

@@ -17,6 +17,7 @@ export interface TargetRequest {
   noiseScale: number | null;
   goal: Goal | null;
   maxMicro: number;
+  maxAccumulated: number;
   replicas: number;
   datasetSize: number | null;
   curve: SpeedCurve | null;
@@ -82,11 +83,11 @@ function startingBatch(
 
 /** What a goal asks for, null when the data it needs is not there. */
 function targetOfGoal(goal: Goal, request: TargetRequest): { batch: number; text: string; source: string } | null {
-  const { curve, maxMicro, replicas, noiseScale, datasetSize } = request;
+  const { curve, maxMicro, maxAccumulated, replicas, noiseScale, datasetSize } = request;
   if (goal === 'time') {
     if (curve === null || curve.points.length === 0 || noiseScale === null) return null;
     const options = powersOfTwo(withinData(4 * Math.max(noiseScale, maxMicro * replicas), datasetSize)).flatMap((batch) => {
-      const { micro, effective } = splitBatch({ target: batch, replicas, maxMicro, rate: (size) => rateAt(curve, size) });
+      const { micro, effective } = splitBatch({ target: batch, replicas, maxMicro, maxAccumulated, rate: (size) => rateAt(curve, size) });
       const rate = rateAt(curve, micro);
       return rate === null ? [] : [{ batch: effective, goodput: goodput(rate * replicas, effective, noiseScale) }];
     });

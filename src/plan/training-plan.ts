@@ -31,6 +31,8 @@ export interface MemoryOutlook {
 export interface ProbedLimit {
   /** Largest micro batch that ran, 0 when one sample did not. */
   largest: number;
+  /** Whether its trials kept gradients over several passes. */
+  accumulated: boolean;
   /** Highest device or host memory by micro batch. */
   peakBytes: Record<number, Bytes | null>;
 }
@@ -72,7 +74,8 @@ export interface PlanInput {
   optimizer: Optimizer;
   /** Data-parallel copies of the model: devices over tensor-parallel groups. */
   replicas: number;
-  memory: MemoryOutlook;
+  /** For updates of one pass and of several: gradients that are kept take memory. */
+  memory: { single: MemoryOutlook; accumulated: MemoryOutlook };
   probed: ProbedLimit | null;
   curve: SpeedCurve | null;
   /** The recipe that the user named or the model is known by, and the framework default to fall back on. */

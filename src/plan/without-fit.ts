@@ -5,7 +5,8 @@ import type { PlanInput, TrainingPlan } from './training-plan.js';
 
 /** `max` is the largest micro batch that fits (0 for none), `wanted` the one that was asked for. */
 export function planWithoutFit(input: PlanInput, max: number, wanted: number): TrainingPlan {
-  const { memory, optimizer, device, probed, recipe } = input;
+  const { optimizer, device, probed, recipe } = input;
+  const memory = input.memory.single;
   const { family: _family, learningRate: _rate, source, ...settings } = OPTIMIZER_DEFAULTS[optimizer];
   const remedies = input.remedies().filter(({ maxBatch }) => maxBatch >= wanted);
   return {

@@ -23,6 +23,7 @@ const request: PlanRequest = {
   accumulation: null,
   pricePerHour: null,
 };
+const outlook = { maxBatch: { low: 64, best: 64, high: 64 }, at: () => ({}), needs: () => 1 };
 function input(optimizer: Optimizer, setup: Partial<Setup> = {}): ExportInput {
   const plan = planTraining({
     device: { kind: 'cuda', name: 'x', usableBytes: 1e10 },
@@ -39,7 +40,7 @@ function input(optimizer: Optimizer, setup: Partial<Setup> = {}): ExportInput {
     },
     optimizer,
     replicas: setup.gpus ?? 1,
-    memory: { maxBatch: { low: 64, best: 64, high: 64 }, at: () => ({}), needs: () => 1 },
+    memory: { single: outlook, accumulated: outlook },
     probed: null,
     curve: null,
     recipe: null,

@@ -42,6 +42,15 @@ const nothing: PlanRequest = {
   accumulation: null,
   pricePerHour: null,
 };
+/** A device where `low` samples surely fit and `best` probably, and the same when gradients are kept. */
+function upTo(low: number, best = low): PlanInput['memory'] {
+  const outlook = {
+    maxBatch: { low, best, high: best },
+    at: (batch: number) => ({ peakBytes: batch * 1e8 }),
+    needs: (batch: number) => batch * 1e8,
+  };
+  return { single: outlook, accumulated: outlook };
+}
 function input(request: Partial<PlanRequest> = {}, rest: Partial<PlanInput> = {}): PlanInput {
   return {
     device: { kind: 'cuda', name: 'rtx-3090', usableBytes: 24e9 },
@@ -49,7 +58,7 @@ function input(request: Partial<PlanRequest> = {}, rest: Partial<PlanInput> = {}
     model: resnet,
     optimizer: 'momentum',
     replicas: 1,
-    memory: { maxBatch: { low: 200, best: 210, high: 215 }, at: (batch) => ({ peakBytes: batch * 1e8 }), needs: (batch) => batch * 1e8 },
+    memory: upTo(200, 210),
     probed: null,
     curve: null,
     recipe: null,
@@ -83,7 +92,7 @@ describe('the main job', () => {
     const results = [
       plan(main),
       plan(main, { replicas: 4 }),
-      plan(main, { replicas: 2, memory: { ...input().memory, maxBatch: { low: 32, best: 32, high: 32 } } }),
+      plan(main, { replicas: 2, memory: upTo(32, 32) }),
       plan({ ...main, micro: 16 }),
       plan({ ...main, accumulation: 16 }),
     ];
@@ -96,7 +105,7 @@ describe('the main job', () => {
     }
   });
   it('restoring the reference batch by accumulation keeps the rate', () => {
-    const result = plan({ reference, datasetSize: 50_000 }, { memory: { ...input().memory, maxBatch: { low: 16, best: 16, high: 16 } } });
+    const result = plan({ reference, datasetSize: 50_000 }, { memory: upTo(16, 16) });
     expect(result.batch).toMatchObject({ effective: 256, micro: 16, accumulation: 16, origin: 'reference' });
     expect(result.learningRate).toMatchObject({ value: 0.1, rule: 'none' });
     expect(result.warmup).toMatchObject({ steps: 0 });
@@ -111,10 +120,10 @@ describe('without a target', () => {
     });
     expect(plan({ noiseScale: 900 })).toMatchObject({ batch: { effective: 1024, origin: 'noise-scale' } });
     expect(plan()).toMatchObject({ batch: { effective: 64, accumulation: 1, origin: 'start' }, confidence: 'low' });
-    expect(plan({}, { memory: { ...input().memory, maxBatch: { low: 40, best: 40, high: 40 } } })).toMatchObject({
+    expect(plan({}, { memory: upTo(40, 40) })).toMatchObject({
       batch: { effective: 32, accumulation: 1 },
     });
-    expect(plan({}, { memory: { ...input().memory, maxBatch: { low: 6, best: 6, high: 6 } } })).toMatchObject({
+    expect(plan({}, { memory: upTo(6, 6) })).toMatchObject({
       batch: { effective: 32, micro: 4, accumulation: 8 },
     });
     expect(plan({ datasetSize: 10 })).toMatchObject({ batch: { effective: 10 }, regime: 'full-batch' });
@@ -183,18 +192,19 @@ describe('throughput, noise and candidates', () => {
 
 describe('what a probe measured', () => {
   it('replaces the estimate as the limit', () => {
-    const result = plan({ targetBatch: 1024, reference }, { probed: { largest: 300, peakBytes: { 256: 20e9 } } });
+    const result = plan({ targetBatch: 1024, reference }, { probed: { largest: 300, accumulated: true, peakBytes: { 256: 20e9 } } });
     expect(result.batch).toMatchObject({ micro: 256, source: 'measured' });
     expect(result.memory).toMatchObject({ measuredPeakBytes: 20e9 });
     expect(result.confidence).toBe('high');
   });
   it('warns when only the best estimate fits', () => {
-    expect(codes({}, { memory: { ...input().memory, maxBatch: { low: 0, best: 3, high: 4 } } })).toContain('MEMORY_TIGHT');
+    expect(codes({}, { memory: upTo(0, 3) })).toContain('MEMORY_TIGHT');
   });
 });
 
 describe('when nothing fits', () => {
-  const tooLarge = { maxBatch: { low: 0, best: 0, high: 0 }, at: () => ({}), needs: () => 30 * 2 ** 30 };
+  const none = { maxBatch: { low: 0, best: 0, high: 0 }, at: () => ({}), needs: () => 30 * 2 ** 30 };
+  const tooLarge = { single: none, accumulated: none };
   it('says so, with what would make it fit', () => {
     const result = plan(
       {},
@@ -267,7 +277,7 @@ describe('settings of the optimizer', () => {
 });
 
 describe('what bites', () => {
-  const small = { memory: { ...input().memory, maxBatch: { low: 4, best: 4, high: 4 } } };
+  const small = { memory: upTo(4, 4) };
   it.each([
     ['batch norm under small micro batches', 'BATCH_NORM_TINY', { targetBatch: 64 }, small],
     ['batch norm under accumulation', 'BATCH_NORM_ACCUMULATION', { targetBatch: 1024 }, {}],

@@ -7,6 +7,7 @@ import { EPOCH_END_OF } from '../../plan/schedule.js';
 import { GOALS } from '../../plan/target.js';
 import type { PlanRequest } from '../../plan/training-plan.js';
 import { count, positive } from '../flags.js';
+import { PLAN_ENGINES } from './probed.js';
 
 const momentum = custom<number>({
   parse: async (input, _context, self) => {
@@ -36,6 +37,16 @@ export const requestFlags = {
   'mixed-lengths': boolean({ description: 'samples differ in length' }),
   contrastive: boolean({ description: 'the loss compares the samples of a batch with each other' }),
   'price-per-hour': positive({ description: 'price of all devices together' }),
+};
+
+export const measureFlags = {
+  probe: boolean({ description: 'measure what fits and how fast with real training steps, instead of trusting the estimate' }),
+  engine: option({ options: PLAN_ENGINES })({
+    dependsOn: ['probe'],
+    description: 'what runs the steps [default: the first that is ready]',
+  }),
+  'time-limit': string({ dependsOn: ['probe'], default: '5m', helpValue: '5m', description: 'for the whole probe' }),
+  'memory-cap': string({ dependsOn: ['probe'], helpValue: '4GiB', description: 'cap on the memory of each trial, where the system can' }),
 };
 
 /** Throws UsageError where two flags need each other. */

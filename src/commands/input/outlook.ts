@@ -1,0 +1,28 @@
+/** The estimate as the plan takes it: what fits, for updates of one pass and of several. */
+import type { TargetDevice } from '../../machine/machine.js';
+import { Estimator } from '../../memory/estimate.js';
+import type { ModelGraph } from '../../model/graph.js';
+import type { MemoryOutlook, PlanInput } from '../../plan/training-plan.js';
+import type { Setup } from '../../setup.js';
+
+/** Gradients that are kept over several passes take the same memory for any number of them, so two stand for all. */
+export function outlookOf(graph: ModelGraph, setup: Setup, target: TargetDevice): Outlook {
+  const single = new Estimator(graph, { ...setup, accumulation: 1 }, target);
+  const accumulated = new Estimator(graph, { ...setup, accumulation: 2 }, target);
+  const { parameters, trainableParameters } = single.trace(1);
+  return { memory: { single: outlook(single), accumulated: outlook(accumulated) }, counts: { parameters, trainableParameters } };
+}
+
+export interface Outlook {
+  memory: PlanInput['memory'];
+  /** With adapters where the method adds some. */
+  counts: { parameters: number; trainableParameters: number };
+}
+
+function outlook(estimator: Estimator): MemoryOutlook {
+  return {
+    maxBatch: { low: estimator.largest('high'), best: estimator.largest('best'), high: estimator.largest('low') },
+    at: (batch) => ({ ...estimator.memory(batch) }),
+    needs: (batch) => estimator.memory(batch).peak.deviceBytes.high,
+  };
+}

@@ -1,0 +1,25 @@
+/** Reads a plan that `batchfit plan --save` or `--output` wrote. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { UsageError } from '../errors.js';
+import { document, type PlanDocument } from './documents/plan.js';
+
+const saved = document.extend({ schema: z.literal('batchfit/plan@1') });
+
+/** Throws UsageError naming the file and the field that is not a plan's. */
+export async function readPlan(path: string): Promise<PlanDocument> {
+  const hint = 'a plan is what "batchfit plan MODEL --save plan.json" writes';
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError('BAD_PLAN', `${path}: could not be read: ${error.code === 'ENOENT' ? 'no such file' : error.code}`, hint);
+  });
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    throw new UsageError('BAD_PLAN', `${path}: not valid JSON`, hint);
+  }
+  const parsed = saved.safeParse(content);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new UsageError('BAD_PLAN', `${path}: ${issue.path.join('.') || 'top level'}: ${issue.message}`, hint);
+}
