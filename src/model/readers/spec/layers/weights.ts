@@ -50,8 +50,8 @@ const batchnorm = layer(
     const parts = {
       weight: affine ? g.parameter('weight', [channels]) : null,
       bias: affine ? g.parameter('bias', [channels]) : null,
-      mean: g.buffer('running_mean', [channels], 'float32'),
-      variance: g.buffer('running_var', [channels], 'float32'),
+      mean: g.buffer('running_mean', [channels], 'model'),
+      variance: g.buffer('running_var', [channels], 'model'),
     };
     g.buffer('num_batches_tracked', [], 'int64');
     return batchNorm(g, x, parts, momentum, eps);
