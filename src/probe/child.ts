@@ -132,7 +132,11 @@ function startStopping(child: ChildProcess, cgroup: MemoryCgroup | null, request
   };
   request.signal.addEventListener('abort', terminate);
   live.add(atExit);
-  if (!watchingExit) process.on('exit', () => live.forEach((kill) => kill()));
+  if (!watchingExit) {
+    process.on('exit', () => {
+      for (const kill of live) kill();
+    });
+  }
   watchingExit = true;
   return {
     timedOut: () => timedOut,

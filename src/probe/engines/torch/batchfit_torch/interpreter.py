@@ -19,18 +19,19 @@ class GraphModule(nn.Module):
     `forward` would. `sizes` gives the graph's symbols beside B; `weights` is the dtype called "model".
     """
 
-    def __init__(self, graph: dict[str, Any], sizes: dict[str, int], weights: torch.dtype, device: torch.device, checkpointing: bool) -> None:
+    def __init__(self, graph: dict[str, Any], sizes: dict[str, int], weights: torch.dtype, device: torch.device, checkpointing: bool, channels_last: bool = False) -> None:
         super().__init__()
         self.graph = graph
         self.sizes = {name: sizes.get(name, limits["default"]) for name, limits in graph["symbols"].items()}
         self.weights = weights
         self.device = device
+        self.channels_last = channels_last
         self.named: dict[str, torch.Tensor] = {}
         self.trained = nn.ParameterList()
         for parameter in graph["parameters"]:
             tensor = torch.empty(parameter["shape"], dtype=self.dtype(parameter.get("dtype", "model")), device=device)
             trainable = parameter.get("trainable", True) and tensor.is_floating_point()
-            weight = nn.Parameter(tensor, requires_grad=trainable)
+            weight = nn.Parameter(self.laid_out(tensor), requires_grad=trainable)
             initialize(parameter["name"], weight)
             self.trained.append(weight)
             for name in [parameter["name"], *parameter.get("aliases", [])]:
@@ -43,6 +44,9 @@ class GraphModule(nn.Module):
     def dtype(self, name: str) -> torch.dtype:
         return self.weights if name == "model" else getattr(torch, name)
 
+    def laid_out(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(memory_format=torch.channels_last) if self.channels_last and tensor.dim() == 4 else tensor
+
     def batch(self, size: int) -> dict[str, torch.Tensor]:
         """A fresh batch of random inputs and targets."""
         made = {}
@@ -50,7 +54,7 @@ class GraphModule(nn.Module):
             shape = [evaluate(dimension, self.sizes | {"B": size}) for dimension in given["shape"]]
             dtype = self.dtype(given["dtype"])
             if dtype.is_floating_point:
-                made["%" + given["name"]] = torch.randn(shape, dtype=dtype, device=self.device)
+                made["%" + given["name"]] = self.laid_out(torch.randn(shape, dtype=dtype, device=self.device))
             else:
                 made["%" + given["name"]] = torch.randint(0, given.get("high", 2), shape, device=self.device).to(dtype)
         return made

@@ -35,7 +35,7 @@ def make_trainee(request: dict[str, Any], device: Device) -> Trainee:
     if model["kind"] == "graph":
         if full and not model["graph"]["checkpoints"]:
             raise NotSupported("this graph names no regions for --checkpointing full")
-        graph = GraphModule(model["graph"], request["sizes"], weights, device.device, full)
+        graph = GraphModule(model["graph"], request["sizes"], weights, device.device, full, setup["channelsLast"])
         return Trainee(graph, lambda: graph.batch(setup["batch"]), graph)
     return _from_code(request, weights, full, device)
 
@@ -46,6 +46,8 @@ def _from_code(request: dict[str, Any], weights: torch.dtype, full: bool, device
     options = Options(setup["batch"], image, sizes.get("S"), request.get("classes"), request.get("head"), setup["attention"])
     example = build(request["model"]["reference"], options)
     module = example.module.to(device=device.device, dtype=weights).train()
+    if setup["channelsLast"]:
+        module = module.to(memory_format=torch.channels_last)
     if full:
         if hasattr(module, "set_grad_checkpointing"):
             module.set_grad_checkpointing(True)
@@ -58,7 +60,8 @@ def _from_code(request: dict[str, Any], weights: torch.dtype, full: bool, device
     def fit(tensor: torch.Tensor) -> torch.Tensor:
         """The example's samples over and over, as many as the batch has."""
         rows = torch.arange(setup["batch"]) % tensor.shape[0] if tensor.dim() else ...
-        return tensor[rows].to(device=device.device, dtype=weights if tensor.is_floating_point() else tensor.dtype)
+        sample = tensor[rows].to(device=device.device, dtype=weights if tensor.is_floating_point() else tensor.dtype)
+        return sample.to(memory_format=torch.channels_last) if setup["channelsLast"] and sample.dim() == 4 else sample
 
     def loss(batch: Any) -> tuple[torch.Tensor, Any]:
         arguments, keywords, targets = batch
