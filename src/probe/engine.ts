@@ -21,7 +21,7 @@ export type Outcome = 'fits' | 'oom' | 'timeout' | 'crash' | 'unsupported';
 export type TrialModel =
   | { kind: 'graph'; graph: ModelGraph }
   /** `timm:NAME`, `torchvision:NAME`, `hf:NAME`, `file.py:function`. */
-  | { kind: 'code'; reference: string }
+  | { kind: 'code'; reference: string; classes: number | null; head: string | null }
   /** Program and arguments; `{batch}` in them stands for the batch. */
   | { kind: 'command'; command: string[] };
 

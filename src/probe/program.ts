@@ -17,8 +17,8 @@ export function findProgram(name: string): string {
 /** Absolute path of the program, or null. */
 export function searchProgram(name: string): string | null {
   if (isAbsolute(name) || name.includes('/')) return isProgram(resolve(name)) ? resolve(name) : null;
-  const endings = process.platform === 'win32' ? ['', ...(process.env['PATHEXT'] ?? '.EXE;.CMD;.BAT').split(';')] : [''];
-  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+  const endings = process.platform === 'win32' ? ['', ...(process.env.PATHEXT ?? '.EXE;.CMD;.BAT').split(';')] : [''];
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
     for (const ending of endings) {
       const path = join(folder || '.', name + ending);
       if (isProgram(path)) return resolve(path);

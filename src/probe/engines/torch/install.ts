@@ -47,7 +47,11 @@ async function install(folder: string, options: { onProgress: (text: string) => 
   await run([...pip, `torch==${TORCH_VERSION}`, 'numpy'], 'check that pip reaches its package index', options.signal);
   const version = await importTorch(python, options.signal);
   if (version) return { folder, python, version, alreadyThere: false };
-  throw new MissingError('INSTALL_FAILED', `torch ${TORCH_VERSION} is in ${folder} and does not import`, `see why: ${python} -c "import torch"`);
+  throw new MissingError(
+    'INSTALL_FAILED',
+    `torch ${TORCH_VERSION} is in ${folder} and does not import`,
+    `see why: ${python} -c "import torch"`,
+  );
 }
 
 async function importTorch(python: string, signal: AbortSignal): Promise<string | null> {

@@ -41,10 +41,10 @@ export function pythonOfEnvironment(folder: string): string {
 
 /** Every Python to try, in the order in which a user would expect it. */
 export function pythonCandidates(): Python[] {
-  const named = process.env['BATCHFIT_PYTHON'];
+  const named = process.env.BATCHFIT_PYTHON;
   // Who names an interpreter means that one and no other.
   if (named) return [{ path: searchProgram(named) ?? named, origin: 'BATCHFIT_PYTHON' }];
-  const active = process.env['VIRTUAL_ENV'] ?? process.env['CONDA_PREFIX'];
+  const active = process.env.VIRTUAL_ENV ?? process.env.CONDA_PREFIX;
   const found: (Python | null)[] = [
     active ? { path: pythonOfEnvironment(active), origin: 'the active environment' } : null,
     ...['python3', 'python'].map((name) => {

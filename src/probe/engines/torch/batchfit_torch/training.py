@@ -43,7 +43,7 @@ def make_trainee(request: dict[str, Any], device: Device) -> Trainee:
 def _from_code(request: dict[str, Any], weights: torch.dtype, full: bool, device: Device) -> Trainee:
     setup, sizes = request["setup"], request["sizes"]
     image = (sizes["H"], sizes["W"]) if "H" in sizes else None
-    options = Options(setup["batch"], image, sizes.get("S"), request.get("classes"), request.get("head"), setup["attention"])
+    options = Options(setup["batch"], image, sizes.get("S"), request["model"].get("classes"), request["model"].get("head"), setup["attention"])
     example = build(request["model"]["reference"], options)
     module = example.module.to(device=device.device, dtype=weights).train()
     if setup["channelsLast"]:
