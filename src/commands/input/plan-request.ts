@@ -45,7 +45,7 @@ export const measureFlags = {
     dependsOn: ['probe'],
     description: 'what runs the steps [default: the first that is ready]',
   }),
-  'time-limit': string({ dependsOn: ['probe'], default: '5m', helpValue: '5m', description: 'for the whole probe' }),
+  'time-limit': string({ dependsOn: ['probe'], helpValue: '5m', description: 'for the whole probe [default: 5m]' }),
   'memory-cap': string({ dependsOn: ['probe'], helpValue: '4GiB', description: 'cap on the memory of each trial, where the system can' }),
 };
 

@@ -26,14 +26,19 @@ export interface MeasureOptions {
 
 /** The flags of `plan --probe`. Reading `signal` makes Ctrl-C end the probe and not the program, so ask only when probing. */
 export function measureOptions(
-  flags: { engine?: PlanEngine | undefined; device?: string | undefined; 'time-limit': string; 'memory-cap'?: string | undefined },
+  flags: {
+    engine?: PlanEngine | undefined;
+    device?: string | undefined;
+    'time-limit'?: string | undefined;
+    'memory-cap'?: string | undefined;
+  },
   signal: AbortSignal,
   progress: (text: string) => void,
 ): MeasureOptions {
   return {
     engine: flags.engine,
     device: flags.device,
-    timeLimitSeconds: parseSeconds(flags['time-limit'], '--time-limit'),
+    timeLimitSeconds: parseSeconds(flags['time-limit'] ?? '5m', '--time-limit'),
     memoryCapBytes: flags['memory-cap'] === undefined ? null : parseBytes(flags['memory-cap'], '--memory-cap'),
     signal,
     progress,
