@@ -8,7 +8,7 @@ import { takesBatch } from '../probe/engines/command/engine.js';
 import { type ProbeResult, probeBatch } from '../probe/probe.js';
 import { parseBytes, parseSeconds } from '../units.js';
 import { type Answer, BaseCommand } from './base.js';
-import { count, parseSetup, setupFlags, whereFlags } from './flags.js';
+import { count, parseSetup, setupFlags } from './flags.js';
 import { chooseEngine, estimatedBatch, memoryCap, probeDevice, trialModel } from './input/probe-request.js';
 
 const NOT_TOLD = {
@@ -26,7 +26,11 @@ export default class Probe extends BaseCommand {
   static override args = { model: Args.string({ description: 'profile, spec, config.json, graph, timm:NAME, file.py:function ...' }) };
   static override flags = {
     ...setupFlags,
-    device: { ...whereFlags.device, description: "device of this machine: cuda, cuda:1, rocm, mps or cpu [default: the engine's best]" },
+    device: string({
+      helpGroup: 'WHERE',
+      helpValue: 'NAME',
+      description: "device of this machine: cuda, cuda:1, rocm, mps or cpu [default: the engine's best]",
+    }),
     engine: option({ options: ENGINE_NAMES })({ description: 'what runs the trials [default: command for a command, else torch or tfjs]' }),
     'max-batch': count({ default: 65536, description: 'largest batch to try' }),
     steps: count({ default: 3, description: 'optimizer steps to time in each trial' }),

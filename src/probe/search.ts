@@ -43,6 +43,7 @@ export class StopSearch extends Error {
 const FIRST_BATCH = 8;
 /** The estimate is near: the first step away from it is small, later ones double. */
 const FIRST_FACTOR = 1.25;
+const NEARBY_FACTOR = 1.05;
 
 interface Bracket {
   fits: number | null;
@@ -88,7 +89,9 @@ function propose({ fits, failing, trials }: Bracket, options: SearchOptions, fac
   const predicted = options.limitBytes === null ? null : predictLargest(trials, options.limitBytes);
   if (failing === null) {
     if (fits === null || fits >= options.maxBatch) return null;
-    const grown = predicted !== null && predicted > fits ? Math.min(predicted, fits * 4) : Math.ceil(fits * factor);
+    // A prediction that was reached and fits is near the truth, just low: pages shared with other processes cost nothing.
+    const nearby = predicted !== null && predicted <= fits;
+    const grown = predicted !== null && !nearby ? Math.min(predicted, fits * 4) : Math.ceil(fits * (nearby ? NEARBY_FACTOR : factor));
     return Math.min(Math.max(grown, fits + 1), options.maxBatch);
   }
   if (fits === null) {
@@ -101,7 +104,8 @@ function propose({ fits, failing, trials }: Bracket, options: SearchOptions, fac
   if (failing.batch - fits <= 1) return null;
   const middle = Math.floor((fits + failing.batch) / 2);
   // Two steps follow the prediction, the third bisects: a prediction that creeps cannot cost more than twice bisection's trials.
-  const guess = predicted !== null && trials.length % 3 !== 0 ? predicted : middle;
+  const usable = predicted !== null && predicted >= fits && predicted < failing.batch && trials.length % 3 !== 0;
+  const guess = usable ? predicted : middle;
   return Math.min(Math.max(guess, fits + 1), failing.batch - 1);
 }
 
