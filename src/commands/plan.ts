@@ -2,7 +2,6 @@ import { string as argument } from '@oclif/core/args';
 import { option, string } from '@oclif/core/flags';
 import { resolveTarget } from '../machine/target.js';
 import { Estimator } from '../memory/estimate.js';
-import { readModel } from '../model/open.js';
 import { describeDevice, describeModel, describeSetup } from '../output/describe.js';
 import { exportPlan } from '../output/export-plan.js';
 import { EXPORT_NAMES } from '../output/exporters/index.js';
@@ -14,6 +13,7 @@ import { findRemedies } from '../plan/remedies.js';
 import type { PlanInput } from '../plan/training-plan.js';
 import { type Answer, BaseCommand } from './base.js';
 import { parseSetup, setupFlags, whereFlags } from './flags.js';
+import { openModel } from './input/model.js';
 import { outlookOf } from './input/outlook.js';
 import { measureFlags, parseRequest, requestFlags } from './input/plan-request.js';
 import { measure, measureOptions } from './input/probed.js';
@@ -45,7 +45,7 @@ export default class Plan extends BaseCommand {
     const request = parseRequest(flags, batch, flags.export ?? asked.framework);
     const [target, graph] = await Promise.all([
       resolveTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
-      readModel(args.model, { ...options, attention: asked.attention }),
+      openModel(args.model, { ...options, attention: asked.attention }),
     ]);
     const model = readModelFacts(graph);
     const { recipe, named, fallback, optimizer } = await chooseRecipe(flags.recipe, model, flags.optimizer);
@@ -67,16 +67,8 @@ export default class Plan extends BaseCommand {
       request,
     };
     const draft = planTraining(input);
-    const measured = flags.probe
-      ? await measure(
-          graph,
-          setup,
-          target,
-          draft,
-          input,
-          measureOptions(flags, this.interrupted, (text) => this.progress(text)),
-        )
-      : null;
+    const tell = (text: string) => this.progress(text);
+    const measured = flags.probe ? await measure(graph, setup, target, draft, measureOptions(flags, this.interrupted, tell)) : null;
     const plan = measured === null ? draft : planTraining({ ...input, probed: measured.probed, curve: measured.curve });
     const { warnings: own, ...fields } = plan;
     const warnings = [...own, ...(measured?.warnings ?? [])];

@@ -28,7 +28,7 @@ export interface BatchRequest {
 /** A divisor below this share of the even split makes so many passes that a residue is the lesser evil (a prime target). */
 const SMALLEST_SHARE = 1 / 4;
 /** Rates closer than this are one rate; the larger micro batch then wins, since it makes fewer passes. */
-const RATE_TIE = 0.02;
+const RATE_TIE = 0.05;
 
 /**
  * Divides `target` into micro * accumulation * replicas with micro within its limits. Lowers micro rather than miss the

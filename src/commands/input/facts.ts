@@ -2,7 +2,6 @@
 import { BatchfitError, MissingError, UndeterminedError } from '../../errors.js';
 import { detectMachine } from '../../machine/detect.js';
 import { resolveTarget, type WhereOptions } from '../../machine/target.js';
-import { readModel } from '../../model/open.js';
 import type { PlanDocument } from '../../output/documents/plan.js';
 import type { Facts } from '../../plan/check/fact.js';
 import { hostFacts, machineFacts, targetFacts, unreadableFacts } from '../../plan/check/machine-facts.js';
@@ -10,6 +9,7 @@ import type { Fit } from '../../plan/check/plan-checks.js';
 import { refit } from '../../plan/check/refit.js';
 import { readModelFacts } from '../../plan/model-facts.js';
 import { engineStatuses } from '../../probe/engines/status.js';
+import { openModel } from './model.js';
 
 type Unread = { kind: 'missing' | 'unknown'; reason: string };
 
@@ -47,7 +47,7 @@ export async function fitOfPlan(plan: PlanDocument, where: WhereOptions): Promis
 async function readAgain({ model, setup }: PlanDocument) {
   const sizes = { ...(setup.image ? { image: setup.image } : {}), ...(setup.seq === null ? {} : { seq: setup.seq }) };
   try {
-    const graph = await readModel(model.source.reference, { ...sizes, attention: setup.attention });
+    const graph = await openModel(model.source.reference, { ...sizes, attention: setup.attention });
     // A model of another size (--classes, --head, a changed file) says nothing of the one that was planned.
     return readModelFacts(graph).parameters === model.parameters ? graph : null;
   } catch (error) {

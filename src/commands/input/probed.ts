@@ -1,15 +1,13 @@
 /** Measures for `plan --probe`: what fits and how fast, started from the plan that the estimate alone makes. */
-import { MissingError, UsageError, type Warning } from '../../errors.js';
+import type { Warning } from '../../errors.js';
 import type { TargetDevice } from '../../machine/machine.js';
 import type { ModelGraph } from '../../model/graph.js';
 import type { SpeedCurve } from '../../plan/throughput.js';
-import type { PlanInput, ProbedLimit, TrainingPlan } from '../../plan/training-plan.js';
-import type { Engine } from '../../probe/engine.js';
-import { createTfjsEngine } from '../../probe/engines/tfjs/engine.js';
-import { createTorchEngine } from '../../probe/engines/torch/engine.js';
+import type { ProbedLimit, TrainingPlan } from '../../plan/training-plan.js';
 import { measuredPeak, type ProbeResult, probeBatch } from '../../probe/probe.js';
 import type { Setup } from '../../setup.js';
 import { type Bytes, parseBytes, parseSeconds, type Seconds } from '../../units.js';
+import { chooseEngine, memoryCap, probeDevice } from './probe-request.js';
 
 export const PLAN_ENGINES = ['torch', 'tfjs'] as const;
 export type PlanEngine = (typeof PLAN_ENGINES)[number];
@@ -18,6 +16,8 @@ export interface MeasureOptions {
   engine: PlanEngine | undefined;
   /** What --device says: only devices of this machine can be measured. */
   device: string | undefined;
+  /** A goal wants to know the speed of larger batches than the estimate would take. */
+  goal: boolean;
   timeLimitSeconds: Seconds;
   memoryCapBytes: Bytes | null;
   signal: AbortSignal;
@@ -29,6 +29,7 @@ export function measureOptions(
   flags: {
     engine?: PlanEngine | undefined;
     device?: string | undefined;
+    goal?: string | undefined;
     'time-limit'?: string | undefined;
     'memory-cap'?: string | undefined;
   },
@@ -38,6 +39,7 @@ export function measureOptions(
   return {
     engine: flags.engine,
     device: flags.device,
+    goal: flags.goal !== undefined,
     timeLimitSeconds: parseSeconds(flags['time-limit'] ?? '5m', '--time-limit'),
     memoryCapBytes: flags['memory-cap'] === undefined ? null : parseBytes(flags['memory-cap'], '--memory-cap'),
     signal,
@@ -63,54 +65,37 @@ export async function measure(
   setup: Setup,
   target: TargetDevice,
   draft: TrainingPlan,
-  input: PlanInput,
   options: MeasureOptions,
 ): Promise<Measured> {
-  const engine = await chooseEngine(options.engine);
+  const device = probeDevice(options.device);
+  const engine = await chooseEngine(options.engine, [], graph.name);
+  const { cap, warnings } = await memoryCap(options.memoryCapBytes, device ?? target.kind);
   const accumulated = (draft.batch?.accumulation ?? 1) > 1;
   const wanted = draft.batch === null ? null : draft.batch.effective / draft.batch.replicas;
-  const maxBatch = input.request.goal !== null || wanted === null ? MOST : wanted;
+  const maxBatch = options.goal || wanted === null ? MOST : wanted;
   const result = await probeBatch({
     engine,
     request: {
       model: { kind: 'graph', graph },
       sizes: {},
       setup: { ...setup, accumulation: accumulated ? 2 : 1 },
-      device: localDevice(options.device, target),
+      device,
       steps: STEPS,
       warmupSteps: WARMUP_STEPS,
-      timeoutSeconds: options.timeLimitSeconds,
-      memoryCapBytes: options.memoryCapBytes,
+      timeoutSeconds: options.timeLimitSeconds / 3,
+      memoryCapBytes: cap?.bytes ?? null,
     },
     start: Math.min(maxBatch, draft.batch?.micro ?? 1),
     limits: { maxBatch, timeLimitSeconds: options.timeLimitSeconds, resume: false, curve: true },
     signal: options.signal,
     onTrial: (batch, trial) =>
-      options.progress(trial === null ? `${engine.name}: trying a micro batch of ${batch}` : `${engine.name}: ${batch} ${trial.outcome}`),
+      options.progress(trial === null ? `${engine.name}: running batch ${batch}` : `${engine.name}: batch ${batch} ${trial.outcome}`),
   });
-  return { probed: limitOf(result, accumulated), curve: curveOf(result), warnings: [...result.warnings, ...doubtsAbout(result)] };
-}
-
-function localDevice(device: string | undefined, target: TargetDevice): string {
-  if (device === undefined || /^(cuda|rocm|mps|cpu)(:\S+)?$/i.test(device)) return device ?? target.kind;
-  throw new UsageError(
-    'PROBE_ELSEWHERE',
-    `--probe measures this machine, and --device ${device} is another`,
-    'leave --device out, or plan without --probe',
-  );
-}
-
-async function chooseEngine(asked: PlanEngine | undefined): Promise<Engine> {
-  const engines = { torch: createTorchEngine, tfjs: createTfjsEngine };
-  if (asked !== undefined) return engines[asked]();
-  const reasons: string[] = [];
-  for (const create of Object.values(engines)) {
-    const engine = create();
-    const { status, reason } = await engine.status();
-    if (status === 'ready') return engine;
-    reasons.push(`${engine.name}: ${reason}`);
-  }
-  throw new MissingError('NO_ENGINE', `--probe needs an engine: ${reasons.join('; ')}`, 'batchfit engines install torch, or tfjs');
+  return {
+    probed: limitOf(result, accumulated),
+    curve: curveOf(result),
+    warnings: [...warnings, ...result.warnings, ...doubtsAbout(result)],
+  };
 }
 
 /** Null when nothing was learned of what fits. */
