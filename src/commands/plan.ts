@@ -1,5 +1,7 @@
 import { string as argument } from '@oclif/core/args';
 import { option, string } from '@oclif/core/flags';
+import { readHost } from '../machine/host.js';
+import { thisSystem } from '../machine/system.js';
 import { resolveTarget } from '../machine/target.js';
 import { Estimator } from '../memory/estimate.js';
 import { describeDevice, describeModel, describeSetup } from '../output/describe.js';
@@ -43,9 +45,11 @@ export default class Plan extends BaseCommand {
     if (flags.save !== undefined) assertWritable(flags.save, '--save');
     const { setup: asked, batch, ...options } = parseSetup(flags);
     const request = parseRequest(flags, batch, flags.export ?? asked.framework);
-    const [target, graph] = await Promise.all([
+    const isHere = flags.device === undefined || /^(cuda|rocm|mps|cpu)(:|$)/i.test(flags.device);
+    const [target, graph, host] = await Promise.all([
       resolveTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
       openModel(args.model, { ...options, attention: asked.attention }),
+      isHere ? readHost(thisSystem()) : null,
     ]);
     const model = readModelFacts(graph);
     const { recipe, named, fallback, optimizer } = await chooseRecipe(flags.recipe, model, flags.optimizer);
@@ -53,7 +57,7 @@ export default class Plan extends BaseCommand {
     const { memory, counts } = outlookOf(graph, setup, target);
     const input: PlanInput = {
       device: target,
-      host: null,
+      host: host && { usableCores: host.cpu.usableCores },
       model,
       optimizer,
       replicas: setup.gpus / setup.tensorParallel,
