@@ -61,7 +61,7 @@ export async function searchLargest(trial: (batch: number) => Promise<SearchTria
       const result = await runOrRepeat(trial, next);
       if (result.outcome === 'unsupported') throw new StopSearch('the engine cannot run this model or setup');
       known.trials.push(result);
-      if (result.outcome === 'fits') known.fits = next;
+      if (result.outcome === 'fits') known.fits = Math.max(next, known.fits ?? 0);
       else known.failing = { batch: next, outcome: result.outcome };
       if (crashedAtBoth(known)) throw new StopSearch('a small batch crashes too, so the batch is not the cause');
       next = propose(known, options, factor);
@@ -87,6 +87,7 @@ function crashedAtBoth({ fits, trials }: Bracket): boolean {
 /** The batch to run next; null when the answer is verified. */
 function propose({ fits, failing, trials }: Bracket, options: SearchOptions, factor: number): number | null {
   const predicted = options.limitBytes === null ? null : predictLargest(trials, options.limitBytes);
+  if (needsSecondPoint({ fits, failing, trials }, options)) return Math.floor(fits! / 4);
   if (failing === null) {
     if (fits === null || fits >= options.maxBatch) return null;
     // A prediction that was reached and fits is near the truth, just low: pages shared with other processes cost nothing.
@@ -107,6 +108,12 @@ function propose({ fits, failing, trials }: Bracket, options: SearchOptions, fac
   const usable = predicted !== null && predicted >= fits && predicted < failing.batch && trials.length % 3 !== 0;
   const guess = usable ? predicted : middle;
   return Math.min(Math.max(guess, fits + 1), failing.batch - 1);
+}
+
+/** One cheap small batch beside the first that fits makes a line, and the line saves several large ones. */
+function needsSecondPoint({ fits, trials }: Bracket, { limitBytes, maxBatch }: SearchOptions): boolean {
+  const measured = trials.filter(({ outcome, usedBytes }) => outcome === 'fits' && usedBytes !== null);
+  return limitBytes !== null && measured.length === 1 && fits !== null && fits >= 32 && fits < maxBatch;
 }
 
 /** Where the straight line through the two largest measured peaks meets the limit. */
