@@ -2,7 +2,7 @@
 import type { Warning } from '../errors.js';
 import type { Optimizer } from '../setup.js';
 import type { Source } from '../units.js';
-import { type Confidence, formatNumber } from './advice.js';
+import { type Confidence, formatNumber, roundOff } from './advice.js';
 import { OPTIMIZER_DEFAULTS, UNSTUDIED } from './optimizer.js';
 import { rateRange } from './rate-range.js';
 import type { Recipe } from './recipe.js';
@@ -72,7 +72,7 @@ export function scaleLearningRate(request: RateRequest): { learningRate: Learnin
   const factor = kappa === null ? 1 : factorOf(chosen, kappa, request, warnings);
   const atMomentum =
     request.momentum === null || reference.momentum === null ? 1 : rateForMomentum(1, reference.momentum, request.momentum);
-  const value = reference.learningRate * factor * atMomentum;
+  const value = roundOff(reference.learningRate * factor * atMomentum);
   const same = kappa === null || kappa === 1;
   const rule: RateRule =
     reference.origin === 'recipe' && kappa === 1 ? 'recipe' : same || chosen === 'none' ? 'none' : reportedRule(chosen);

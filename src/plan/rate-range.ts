@@ -1,4 +1,5 @@
 /** How far a learning rate may be off: the other published rules' answers, and what is known about a tuned rate's neighbours. */
+import { roundOff } from './advice.js';
 import type { OptimizerFamily } from './optimizer.js';
 import { adaScaleGain } from './scaling.js';
 
@@ -31,5 +32,5 @@ export function rateRange({ value, family, kappa, reference, noiseScale }: Range
     factors.push(family === 'sgd' ? gain : Math.sqrt(gain));
   }
   const rates = [value / NEIGHBOUR, value * NEIGHBOUR, ...factors.map((factor) => factor * reference.learningRate)];
-  return { low: Math.min(...rates), high: Math.max(...rates) };
+  return { low: roundOff(Math.min(...rates)), high: roundOff(Math.max(...rates)) };
 }

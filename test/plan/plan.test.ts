@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { NORM_ERRORS } from '../../src/plan/cautions.js';
 import type { ModelFacts } from '../../src/plan/model-facts.js';
 import { planTraining } from '../../src/plan/plan.js';
 import type { SpeedCurve } from '../../src/plan/throughput.js';
@@ -304,6 +305,22 @@ describe('what bites', () => {
   });
   it('and a plain setting has none', () => {
     expect(codes({ targetBatch: 128, datasetSize: 50_000, epochs: 90 }, { recipe: named('resnet50-goyal') })).toEqual([]);
+  });
+});
+
+describe('table 3.7: batch norm by images a device', () => {
+  it.each([
+    [32, 23.6, 24.1],
+    [16, 23.7, 24.2],
+    [8, 24.8, 24.0],
+    [4, 27.3, 24.2],
+    [2, 34.7, 24.1],
+  ])('%i images: batch norm %d %%, group norm %d %%', (images, batchNorm, groupNorm) => {
+    expect(NORM_ERRORS).toContainEqual({ images, batchNorm, groupNorm });
+    const warning = plan({ micro: images, targetBatch: images }).warnings.find(({ code }) => code.startsWith('BATCH_NORM'));
+    if (images >= 16) expect(warning).toBeUndefined();
+    else expect(warning!.message).toContain(`${batchNorm} % at ${images}`);
+    expect(warning?.code).toBe(images >= 16 ? undefined : images < 8 ? 'BATCH_NORM_TINY' : 'BATCH_NORM_SMALL');
   });
 });
 
