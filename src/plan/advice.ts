@@ -21,7 +21,7 @@ export function weakest(...confidences: Confidence[]): Confidence {
 export type { Warning };
 
 /** Without the last digits of floating-point arithmetic: 0.1 * 3 is 0.3. */
-export const roundOff = (value: number): number => Number(value.toPrecision(12));
+export const roundOff = (value: number): number => Number(value.toPrecision(15));
 
 /** A number for people: at most four significant digits, without trailing zeros. */
 export function formatNumber(value: number): string {
