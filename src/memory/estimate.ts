@@ -111,7 +111,10 @@ export class Estimator {
     const tensors = this.traced.tensorPeak(batch);
     const tensorReserved = this.traced.reserved(batch, false);
     const live = this.running.tensorPeak(batch);
-    const reserved = this.capability > 0 ? this.running.reservedWithin(batch, this.target.usableBytes - this.context.best) : this.running.reserved(batch, true);
+    const reserved =
+      this.capability > 0
+        ? this.running.reservedWithin(batch, this.target.usableBytes - this.context.best)
+        : this.running.reserved(batch, true);
     const device = this.deviceBytes(reserved.peakReserved);
     const more = this.running.tensorPeak(2 * batch);
     const moreDevice = this.deviceBytes(this.running.reserved(2 * batch, true).peakReserved).best;

@@ -148,7 +148,7 @@ class LoopBuilder {
     let at = fresh.bytes.length + (accumulating?.bytes.length ?? 0);
     const clipping = at + states.length + temporaries.flat().length;
     if (this.setup.clipGradNorm !== null) this.temporary(clipping, fresh.trained.length + 5);
-    if (step === 0) states.forEach((_, i) => this.birth(at + i, 'optimizerState'));
+    if (step === 0) for (const i of states.keys()) this.birth(at + i, 'optimizerState');
     at += states.length;
     for (const group of temporaries) {
       this.temporary(at, group.length);

@@ -50,7 +50,7 @@ const dropoutRule: Rule = (s, args) => {
   const p = number(args[1]);
   if (p === 0 || args[2] === false) return x;
   const out = elementwise(s, [x]);
-  const mask = elementwise(s, [x], 'bool');
+  const mask = s.empty(out.shape, 'bool', out.strides);
   s.record('native_dropout', [x], [out], [mask], ([grad]) => [grad ? elementwise(s, [grad, mask], grad.type) : null]);
   return out;
 };
