@@ -2,6 +2,7 @@
 import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
+import type { StepTraces } from '../trace/index.js';
 import type { Bytes, Source } from '../units.js';
 import { capabilityNumber, contextBytes, type Range, resolveImplementation, workspaces } from './library.js';
 import type { LoopPhase } from './loop.js';
@@ -95,13 +96,14 @@ export class Estimator {
     model: ModelGraph,
     setup: Setup,
     private readonly target: TargetDevice,
+    traces?: StepTraces,
   ) {
     checkCovered(setup);
     this.capability = capabilityNumber(target.kind, target.computeCapability);
     this.setup = resolveImplementation(setup, this.capability);
     this.context = contextBytes(target.kind);
-    this.traced = new Simulator(model, this.setup, { capability: this.capability, outOfPlaceSums: true });
-    this.running = new Simulator(model, this.setup, { capability: this.capability, outOfPlaceSums: false });
+    this.traced = new Simulator(model, this.setup, { capability: this.capability, outOfPlaceSums: true }, traces);
+    this.running = new Simulator(model, this.setup, { capability: this.capability, outOfPlaceSums: false }, traces);
   }
 
   /** Memory at one batch, without asking what fits. */

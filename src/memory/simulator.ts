@@ -4,11 +4,11 @@
  */
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
+import { type StepTrace, StepTraces } from '../trace/index.js';
 import type { CachingAllocatorOptions } from './allocators/cuda-caching.js';
 import { workspaces } from './library.js';
 import { buildLoop, type Loop, type LoopTraces, sizesOf } from './loop.js';
 import { type Reserved, replay, type TensorPeak, tensorPeak } from './replay.js';
-import { type StepTrace, traceStep } from './step.js';
 
 export interface SimulatorOptions {
   capability: number;
@@ -27,9 +27,11 @@ export class Simulator {
   private affine: { from: Traced; batch: number; slopes: number[] } | null | undefined;
 
   constructor(
-    private readonly model: ModelGraph,
+    model: ModelGraph,
     private readonly setup: Setup,
     private readonly options: SimulatorOptions,
+    /** Traces that simulators of other devices share. */
+    private readonly traces = new StepTraces(model, setup),
   ) {}
 
   /** The loop at a batch, traced. */
@@ -37,7 +39,7 @@ export class Simulator {
     const known = this.traced.get(batch);
     if (known) return known;
     const setup = { ...this.setup, batch };
-    const trace = (accumulating: boolean): StepTrace => traceStep(this.model, setup, { ...this.options, accumulating });
+    const trace = (accumulating: boolean): StepTrace => this.traces.trace(batch, { ...this.options, accumulating });
     const fresh = trace(false);
     const traces = { fresh, accumulating: setup.accumulation > 1 || setup.zeroGrad === 'to-zero' ? trace(true) : null };
     const traced = { traces, loop: buildLoop(traces, setup), sizes: sizesOf(traces, setup) };

@@ -1,0 +1,36 @@
+/** Traces of one model and setup, each made once, also for devices that differ but run the same kernels. */
+import type { ModelGraph } from '../model/graph.js';
+import type { Setup } from '../setup.js';
+import { type StepTrace, type TraceOptions, traceStep } from './step.js';
+
+/** Compute capabilities (times ten) from which on PyTorch picks other kernels: see ops/attention.ts. */
+const GENERATIONS = [80, 50, 1];
+
+/** The lowest capability that runs the same kernels. */
+export function generationOf(capability: number): number {
+  return GENERATIONS.find((lowest) => capability >= lowest) ?? 0;
+}
+
+export class StepTraces {
+  private readonly made = new Map<string, StepTrace>();
+
+  constructor(
+    private readonly model: ModelGraph,
+    private readonly setup: Setup,
+    /** Record kernels, for those who predict speed from the same traces. */
+    private readonly logsKernels = false,
+  ) {}
+
+  /** The micro step at a batch. Throws for operators without a rule. */
+  trace(batch: number, options: TraceOptions): StepTrace {
+    const { outOfPlaceSums, accumulating } = options;
+    const capability = generationOf(options.capability);
+    const key = `${batch}/${capability}/${outOfPlaceSums}/${accumulating}`;
+    const known = this.made.get(key);
+    if (known) return known;
+    const logsKernels = this.logsKernels || options.logsKernels === true;
+    const trace = traceStep(this.model, { ...this.setup, batch }, { capability, outOfPlaceSums, accumulating, logsKernels });
+    this.made.set(key, trace);
+    return trace;
+  }
+}
