@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 npm ci
 npm run build
 node bin/run.js engines install tfjs
-node bin/run.js plan digits-cnn --probe --engine tfjs --dataset-size 1797 --max-batch 1024
+node bin/run.js plan digits-cnn --probe --engine tfjs --dataset-size 1797 --memory-cap 1GiB --time-limit 2m

@@ -190,7 +190,9 @@ function triangleRule(inPlace: boolean): Rule {
 /** repeat: one copy of the whole; backward sums the copies. */
 const repeatRule: Rule = (s, args) => {
   const x = tensor(args[0]);
-  const repeats = numbers(args[1]);
+  // tile names fewer repeats than dimensions where the leading ones stay as they are.
+  const named = numbers(args[1]);
+  const repeats = [...new Array<number>(Math.max(0, x.shape.length - named.length)).fill(1), ...named];
   const lead = repeats.length - x.shape.length;
   const padded = [...new Array<number>(lead).fill(1), ...x.shape];
   const out = s.empty(

@@ -170,6 +170,8 @@ define({
   upsample_nearest1d: upsample,
   upsample_bilinear2d: upsample,
   upsample_bicubic2d: upsample,
+  _upsample_bilinear2d_aa: upsample,
+  _upsample_bicubic2d_aa: upsample,
   upsample_linear1d: upsample,
   upsample_trilinear3d: upsample,
   upsample_nearest3d: upsample,
