@@ -18,12 +18,14 @@ from typing import Any, Iterator
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import torch
-from .checkpoint_regions import find_checkpoint_regions
-from .expressions import compile_condition, fit_range
-from .graph_writer import GraphWriter
-from .references import HEADS, Example, Options, Unsupported, build
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_leaves
+
+from .checkpoint_regions import find_checkpoint_regions
+from .construction import construct
+from .free_sizes import dimension_roles, find_ranges, name_symbols, roles_of
+from .graph_writer import GraphWriter
+from .references import HEADS, Example, Options, Unsupported
 
 WRAPPER = "model"
 # Free sizes can make an export's conditions explode; it is then tried with fewer of them.
@@ -49,11 +51,11 @@ class Step(nn.Module):
 
 def export(reference: str, options: Options) -> dict[str, Any]:
     """The ModelGraph of a reference as plain data. Raises Unsupported with the reasons of every attempt."""
-    roles = _roles_of(_construct(reference, options, torch.float32))
+    roles = roles_of(construct(reference, options, torch.float32))
     attempts = [roles, {"B", "S"} & roles, {"B"}]
     reasons: list[str] = []
     for dynamic, marker in itertools.product([a for i, a in enumerate(attempts) if a not in attempts[:i]], (torch.bfloat16, torch.float32)):
-        example = _construct(reference, options, marker)
+        example = construct(reference, options, marker)
         try:
             with _time_limit(ATTEMPT_SECONDS if dynamic != {"B"} else None):
                 return _export(reference, example, dynamic, marker)
@@ -76,19 +78,19 @@ def _export(reference: str, example: Example, dynamic: set[str], marker: torch.d
     auto = torch.export.Dim.AUTO
 
     def dims(tensor: torch.Tensor) -> dict[int, Any]:
-        return {index: auto for index, role in enumerate(_roles(tensor)) if role in dynamic}
+        return {index: auto for index, role in enumerate(dimension_roles(tensor)) if role in dynamic}
 
     shapes = torch.utils._pytree.tree_map(dims, inputs)
     tracer = torch.export.export if KEEPS_CALLS else torch.export.export_for_training
     program = tracer(Step(example), inputs, dynamic_shapes=shapes, strict=False)
     placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
     values = [placeholders[name].meta["val"] for name in program.graph_signature.user_inputs]
-    symbols = _name_symbols(values, dynamic)
+    symbols = name_symbols(values, dynamic)
     graph_names, buffers = _tensor_names(program, module, marker)
     graph_names |= dict(zip(program.graph_signature.user_inputs, names))
     writer = GraphWriter(marker, symbols, graph_names, WRAPPER)
     loss, *outputs = writer.write(program.graph_module)
-    ranges = _ranges(values, symbols, dynamic, example)
+    ranges = find_ranges(values, symbols, dynamic, example)
     roles = ["data"] * (len(names) - len(example.targets)) + ["target"] * len(example.targets)
     roles = ["target" if name == "labels" else role for name, role in zip(names, roles)]
     return {
@@ -125,158 +127,11 @@ def _time_limit(seconds: int | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-@contextlib.contextmanager
-def _construction(device: str, dtype: torch.dtype) -> Iterator[None]:
-    """Constructors spend their time on initial values that nothing here looks at."""
-    slow = {name: getattr(nn.init, name) for name in ("trunc_normal_", "kaiming_normal_", "kaiming_uniform_", "xavier_uniform_", "orthogonal_")}
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    for name in slow:
-        setattr(nn.init, name, lambda tensor, *_, **__: tensor)
-    try:
-        with torch.device(device):
-            yield
-    finally:
-        torch.set_default_dtype(before)
-        for name, function in slow.items():
-            setattr(nn.init, name, function)
-
-
-def _construct(reference: str, options: Options, dtype: torch.dtype) -> Example:
-    try:
-        with _construction("meta", dtype):
-            return _example_batch(build(reference, options), options.batch)
-    except (Unsupported, ImportError):
-        raise
-    except Exception:
-        # A constructor that computes with values is run for real, then its tensors are replaced.
-        with _construction("cpu", dtype):
-            return _example_batch(build(reference, options), options.batch)
-
-
-def _example_batch(example: Example, batch: int) -> Example:
-    """On the meta device, with a batch that is neither 0 nor 1 (an export would take those for constants)."""
-    memo: dict[int, torch.Tensor] = {}
-
-    def meta(tensor: torch.Tensor) -> torch.Tensor:
-        if id(tensor) not in memo:
-            memo[id(tensor)] = torch.empty_like(tensor, device="meta")
-        return memo[id(tensor)]
-
-    for module in example.module.modules():
-        for name, parameter in module._parameters.items():
-            if parameter is not None and parameter.device.type != "meta":
-                if id(parameter) not in memo:
-                    memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=parameter.requires_grad)
-                module._parameters[name] = memo[id(parameter)]
-        for name, buffer in module._buffers.items():
-            if buffer is not None and buffer.device.type != "meta":
-                module._buffers[name] = meta(buffer)
-
-    def resize(tensor: torch.Tensor) -> torch.Tensor:
-        shape = (batch, *tensor.shape[1:]) if tensor.dim() else ()
-        return torch.empty(shape, dtype=tensor.dtype, device="meta")
-
-    example.arguments = tuple(resize(t) for t in example.arguments)
-    example.keywords = {name: resize(t) for name, t in example.keywords.items()}
-    example.targets = tuple(resize(t) for t in example.targets)
-    return example
-
-
-def _roles(tensor: torch.Tensor) -> list[str]:
-    """Which symbol each dimension of an input may be: images and videos have H and W last, sequences S second."""
-    roles = [""] * tensor.dim()
-    if roles:
-        roles[0] = "B"
-    floating = tensor.is_floating_point()
-    if tensor.dim() >= 4 or (tensor.dim() == 3 and not floating):
-        roles[-2:] = ["H", "W"]
-    elif tensor.dim() == 3 or (tensor.dim() == 2 and not floating):
-        roles[1] = "S"
-    return roles
-
-
-def _roles_of(example: Example) -> set[str]:
-    tensors = tree_leaves((example.arguments, example.keywords, example.targets))
-    return {role for tensor in tensors for role in _roles(tensor) if role}
-
-
 def _input_names(example: Example) -> Any:
     positional = [n for n, p in inspect.signature(example.module.forward).parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names = tuple(positional[i] if i < len(positional) else f"input_{i}" for i in range(len(example.arguments)))
     count = len(example.targets)
     return names, {name: name for name in example.keywords}, tuple("labels" if count == 1 else f"target_{i}" for i in range(count))
-
-
-def _name_symbols(values: list[torch.Tensor], dynamic: set[str]) -> dict[Any, str]:
-    """Names the export's symbols by the inputs they are sizes of; "14*s" in the place of H makes s "(H//14)"."""
-    names: dict[Any, str] = {}
-    found: set[str] = set()
-    fixed: set[str] = set()
-    for value in values:
-        for size, role in zip(value.shape, _roles(value)):
-            if role not in dynamic:
-                continue
-            expression = getattr(getattr(size, "node", None), "expr", None)
-            free = sorted(expression.free_symbols, key=str) if expression is not None else []
-            if not free:
-                fixed.add(role)
-                continue
-            found.add(role)
-            if free[0] in names:
-                continue
-            step = expression.coeff(free[0])
-            if len(free) > 1 or step == 0 or (expression - step * free[0]).free_symbols:
-                raise Unsupported(f"{role} has the size {expression}")
-            rest = expression - step * free[0]
-            shifted = f"({role}-{rest})" if rest else role
-            names[free[0]] = f"({shifted}//{step})" if step != 1 else shifted
-    if "B" in fixed or "B" not in found:
-        raise Unsupported("the model fixes its batch size at the example's")
-    if found & fixed:
-        raise Unsupported(f"{', '.join(sorted(found & fixed))} is fixed in one input and free in another")
-    return names
-
-
-def _ranges(values: list[torch.Tensor], symbols: dict[Any, str], dynamic: set[str], example: Example) -> dict[str, dict[str, int]]:
-    """What the export assumed about each symbol, as its range. Raises Unsupported when no range says it."""
-    environment = next(size.node.shape_env for value in values for size in value.shape if isinstance(size, torch.SymInt))
-    conditions = [guard.expr for guard in environment.guards]
-    conditions += [check.expr for checks in environment.deferred_runtime_asserts.values() for check in checks]
-    # A symbol that turned out to be a constant, or equal to another one, is replaced; what it was compared with is then trivial.
-    conditions = [condition.xreplace(environment.replacements) for condition in conditions]
-    compiled = [compile_condition(condition, symbols) for condition in conditions if condition.free_symbols]
-    defaults = {role: int(size.node.hint) for v in values for size, role in zip(v.shape, _roles(v)) if isinstance(size, torch.SymInt)}
-    ranges: dict[str, dict[str, int]] = {}
-    for role in sorted({role for role in defaults if any(role in text for text in symbols.values())}):
-        own = [condition for condition, used in compiled if used == {role}]
-        fitted = fit_range(lambda value: all(condition(**{role: value}) for condition in own), defaults[role])
-        if fitted is None or (role == "B" and (fitted.get("min", 1) > 2 or "max" in fitted or "multipleOf" in fitted)):
-            raise Unsupported(f"the model allows only some values of {role}: {fitted or 'no range holds them'}")
-        if role == "S" and example.longest:
-            fitted["max"] = min(example.longest, fitted.get("max", example.longest))
-        if role != "B":
-            ranges[role] = {"default": defaults[role], **fitted}
-    _check_joint(compiled, ranges, defaults)
-    return ranges
-
-
-def _check_joint(compiled: list[Any], ranges: dict[str, dict[str, int]], defaults: dict[str, int]) -> None:
-    """A condition over two symbols must hold on all of a grid of allowed values."""
-    def tried(role: str) -> list[int]:
-        limits = ranges.get(role, {})
-        step = limits.get("multipleOf", 1)
-        low = max(limits.get("min", 2), 2)
-        values = {-(-value // step) * step for value in (low, low + 1, 7, 32, 100, 224, 513, 1024)} | {defaults[role]}
-        return sorted(v for v in values if low <= v <= limits.get("max", v))
-
-    for condition, used in compiled:
-        if len(used) < 2:
-            continue
-        roles = sorted(used)
-        for values in itertools.product(*(tried(role) for role in roles)):
-            if not condition(**dict(zip(roles, values))):
-                raise Unsupported(f"the model's path depends on {' and '.join(roles)} together")
 
 
 def _tensor_names(program: Any, module: nn.Module, marker: torch.dtype) -> tuple[dict[str, str], list[dict[str, Any]]]:
