@@ -8,6 +8,7 @@ import torch
 import torch.utils.checkpoint
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class CallPaths:
@@ -51,7 +52,7 @@ def find_checkpoint_regions(module: nn.Module, run: Callable[[], Any]) -> list[s
     hooks = [register_module_forward_pre_hook(recorder.enter), register_module_forward_hook(recorder.leave, always_call=True)]
     try:
         switch(True)
-        with torch.no_grad():
+        with torch.no_grad(), _Values():
             run()
     finally:
         for hook in hooks:
@@ -59,6 +60,16 @@ def find_checkpoint_regions(module: nn.Module, run: Callable[[], Any]) -> list[s
         _replace(record, original)
         switch(False)
     return recorder.regions
+
+
+class _Values(TorchDispatchMode):
+    """A value read back from a tensor without values (`if mask.all()`) is 1 or True, as in a batch without padding."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is torch.ops.aten._local_scalar_dense.default:
+            dtype = args[0].dtype
+            return True if dtype == torch.bool else 1.0 if dtype.is_floating_point else 1
+        return function(*args, **(kwargs or {}))
 
 
 class _Recorder:

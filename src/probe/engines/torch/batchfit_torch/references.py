@@ -196,6 +196,9 @@ def _take_the_eager_path() -> None:
         return
     if hasattr(masking, "is_tracing"):
         masking.is_tracing = lambda *_: False
+    if hasattr(masking, "find_packed_sequence_indices"):
+        # Looks into the positions for several texts in one row; in an ordinary batch there are none.
+        masking.find_packed_sequence_indices = lambda *_, **__: None
 
 
 def _python_file(path: str, function: str, options: Options) -> Example:
