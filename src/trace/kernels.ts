@@ -5,7 +5,7 @@
  * Products, convolutions, attention and what runs beside another kernel say for themselves what they do. Every other
  * operator that made a new tensor, or works in place, is one kernel that reads its tensors and writes its results.
  */
-import { ELEMENT_BYTES, type ElementType } from './dtype.js';
+import { ELEMENT_BYTES, type ElementType, isFloating } from './dtype.js';
 import type { Session } from './session.js';
 import { isDense, sameShape, Tensor } from './tensor.js';
 
@@ -110,11 +110,10 @@ export class KernelLog {
 
   /** A kernel that reads and writes these tensors. */
   add(kind: KernelKind, name: string, read: Tensors, written: Tensors, extra: Extra = {}): void {
-    const type = (read.find((t) => t && t.type !== 'bool' && !t.type.startsWith('int')) ?? read[0] ?? written[0])?.type ?? 'float32';
     this.push({
       kind,
       name,
-      type,
+      type: typeOf(read) ?? (read[0] ?? written[0])?.type ?? 'float32',
       flops: extra.flops ?? productFlops(extra.product),
       readBytes: bytesOf(read),
       writtenBytes: bytesOf(written),
@@ -151,17 +150,33 @@ export class KernelLog {
     const [logged, born] = [this.kernels.length, this.session.tape.bytes.length];
     const result = run();
     if (this.kernels.length > logged || IDLE.has(name)) return result;
-    const results = Array.isArray(result) ? result : [result];
-    const made = results.filter((t) => t && t.storage.id >= born);
-    const inputs = read.flat().filter((t): t is Tensor => t instanceof Tensor);
+    const made: Tensor[] = [];
+    if (Array.isArray(result)) for (const t of result) if (t && t.storage.id >= born) made.push(t);
+    if (result instanceof Tensor && result.storage.id >= born) made.push(result);
+    if (made.length === 0 && !name.endsWith('_')) return result;
+    const inputs = tensorsIn(read, []);
     const [first] = inputs;
     if (made.length > 0) this.add(KIND_OF[name] ?? 'elementwise', name, inputs, made);
-    else if (name.endsWith('_') && first) {
+    else if (first) {
       const plain = name.slice(0, -1);
       this.add(KIND_OF[name] ?? KIND_OF[plain] ?? 'elementwise', name, KIND_OF[name] === 'fill' ? [] : inputs, [first]);
     }
     return result;
   }
+}
+
+/** The type of the first floating tensor. */
+function typeOf(tensors: Tensors): ElementType | null {
+  for (const t of tensors) if (t && isFloating(t.type)) return t.type;
+  return null;
+}
+
+function tensorsIn(values: readonly unknown[], found: Tensor[]): Tensor[] {
+  for (const value of values) {
+    if (value instanceof Tensor) found.push(value);
+    else if (Array.isArray(value)) tensorsIn(value, found);
+  }
+  return found;
 }
 
 function productFlops(product: MatrixProduct | undefined | null): number {
@@ -177,9 +192,11 @@ function bytesOf(tensors: Tensors): number {
 function reorders(read: Tensors, written: Tensors): boolean {
   const out = written[0];
   if (!out || out.shape.length < 2) return false;
-  return read.some((t) => t && sameShape(t.shape, out.shape) && isDense(t) && !sameOrder(t, out));
+  for (const t of read) if (t && t !== out && sameShape(t.shape, out.shape) && !sameOrder(t, out) && isDense(t)) return true;
+  return false;
 }
 
 function sameOrder(a: Laid, b: Laid): boolean {
-  return a.strides.every((stride, i) => a.shape[i] === 1 || stride === b.strides[i]);
+  for (let i = 0; i < a.strides.length; i++) if (a.shape[i] !== 1 && a.strides[i] !== b.strides[i]) return false;
+  return true;
 }

@@ -119,6 +119,7 @@ export function suggestsChannelsLast(t: Tensor): boolean {
 
 /** No two elements share an address and there are no holes. */
 export function isDense(t: Tensor): boolean {
+  if (isContiguous(t)) return true;
   const order = t.shape.map((_, i) => i).filter((i) => t.shape[i] !== 1);
   order.sort((a, b) => (t.strides[a] as number) - (t.strides[b] as number));
   let step = 1;
