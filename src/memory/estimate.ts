@@ -2,11 +2,11 @@
 import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
-import type { StepTraces } from '../trace/index.js';
 import type { Bytes, Source } from '../units.js';
 import { capabilityNumber, contextBytes, type Range, resolveImplementation, workspaces } from './library.js';
 import type { LoopPhase } from './loop.js';
-import { Simulator } from './simulator.js';
+import type { Simulator } from './simulator.js';
+import { Simulators } from './simulators.js';
 import { checkCovered, type StepTrace } from './step.js';
 
 export interface MemoryPeak {
@@ -96,14 +96,15 @@ export class Estimator {
     model: ModelGraph,
     setup: Setup,
     private readonly target: TargetDevice,
-    traces?: StepTraces,
+    /** Simulators that estimators of other devices share. */
+    simulators = new Simulators(model, setup),
   ) {
     checkCovered(setup);
     this.capability = capabilityNumber(target.kind, target.computeCapability);
     this.setup = resolveImplementation(setup, this.capability);
     this.context = contextBytes(target.kind);
-    this.traced = new Simulator(model, this.setup, { capability: this.capability, outOfPlaceSums: true }, traces);
-    this.running = new Simulator(model, this.setup, { capability: this.capability, outOfPlaceSums: false }, traces);
+    this.traced = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: true });
+    this.running = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: false });
   }
 
   /** Memory at one batch, without asking what fits. */

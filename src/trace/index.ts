@@ -20,6 +20,6 @@ export { type Program, programOf } from './program.js';
 export { clearCastCache, knownOperators } from './registry.js';
 export { Session, type SessionOptions } from './session.js';
 export { type Events, type StepTrace, symbolsFor, type TraceOptions, traceStep } from './step.js';
-export { StepTraces } from './step-traces.js';
+export { generationOf, StepTraces } from './step-traces.js';
 export { CATEGORIES, type Category, Tape } from './tape.js';
 export { Tensor } from './tensor.js';

@@ -1,0 +1,28 @@
+/** Simulators of one model and setup, shared by devices on which the same happens. */
+import type { ModelGraph } from '../model/graph.js';
+import type { Setup } from '../setup.js';
+import { generationOf, StepTraces } from '../trace/index.js';
+import { cublasWorkspaceBytes } from './library.js';
+import { Simulator, type SimulatorOptions } from './simulator.js';
+
+export class Simulators {
+  private readonly made = new Map<string, Simulator>();
+
+  constructor(
+    private readonly model: ModelGraph,
+    setup: Setup,
+    /** Traces of this model and setup, where others use them too. */
+    readonly traces = new StepTraces(model, setup),
+  ) {}
+
+  /** The simulator of devices of this capability; `setup` may differ from the traced one in its optimizer's loop alone. */
+  of(setup: Setup, options: SimulatorOptions): Simulator {
+    const { capability, outOfPlaceSums } = options;
+    const key = `${generationOf(capability)}/${cublasWorkspaceBytes(capability)}/${outOfPlaceSums}/${setup.optimizerImplementation}`;
+    const known = this.made.get(key);
+    if (known) return known;
+    const simulator = new Simulator(this.model, setup, options, this.traces);
+    this.made.set(key, simulator);
+    return simulator;
+  }
+}
