@@ -46,7 +46,7 @@ export default class Estimate extends BaseCommand {
       device: describeDevice(target),
       fits,
       maxBatch,
-      ...(flags.layers ? { layers: estimateLayers(model, estimator.trace(chosen)) } : {}),
+      ...(flags.layers ? { layers: estimateLayers(estimator.trace(chosen)) } : {}),
       ...(sweep.length > 0
         ? { sweep: sweep.map((each) => ({ batch: each, fits: estimator.fits(each, 'best'), memory: estimator.memory(each) })) }
         : {}),

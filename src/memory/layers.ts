@@ -1,5 +1,4 @@
 /** What each module keeps: its parameters, and the activations that wait for backward when forward is done. */
-import type { ModelGraph } from '../model/graph.js';
 import type { Bytes } from '../units.js';
 import type { StepTrace } from './step.js';
 
@@ -14,7 +13,7 @@ export interface Layer {
 }
 
 /** One row a module call that has operators or parameters, in the order of the forward pass. */
-export function estimateLayers(model: ModelGraph, trace: StepTrace): Layer[] {
+export function estimateLayers({ graph: model, ...trace }: StepTrace): Layer[] {
   const layers = new Map<string, Layer>();
   const layerOf = (module: string): Layer => {
     const found = layers.get(module);
@@ -40,7 +39,7 @@ export function estimateLayers(model: ModelGraph, trace: StepTrace): Layer[] {
   return [...layers.values()];
 }
 
-function liveAfterForward(trace: StepTrace): Set<number> {
+function liveAfterForward(trace: Pick<StepTrace, 'forward'>): Set<number> {
   const live = new Set<number>();
   for (const event of trace.forward) {
     if (event >= 0) live.add(event);

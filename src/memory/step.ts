@@ -15,7 +15,7 @@ export function checkCovered(setup: Setup): void {
     );
   };
   if (!behaviourOf(setup.optimizer)) refuse('--optimizer', setup.optimizer, MODELLED_OPTIMIZERS.join(', '));
-  if (setup.method !== 'full') refuse('--method', setup.method, '--method full');
+  if (setup.method === 'qlora') refuse('--method', setup.method, '--method lora');
   if (setup.checkpointing === 'selective') refuse('--checkpointing', 'selective', '--checkpointing none or full');
   if (setup.sharding !== 'ddp') refuse('--sharding', setup.sharding, '--sharding ddp');
   if (setup.tensorParallel > 1) refuse('--tensor-parallel', String(setup.tensorParallel), '--tensor-parallel 1');

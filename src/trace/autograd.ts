@@ -23,6 +23,8 @@ export class GradientFunction {
   /** Tensors whose producer this is, and edges of later functions that lead here. */
   references = 0;
   saved: Tensor[] = [];
+  /** Kept until the function itself goes, also after its backward. */
+  held: Tensor[] = [];
   edges: (Edge | null)[] = [];
   readonly outputs: ({ shape: readonly number[]; type: ElementType } | null)[] = [];
   /** Backward-time state: gradients that have arrived, and how many are still to come. */

@@ -196,6 +196,18 @@ export class Session {
     if (id >= 0 && this.tape.category[id] === 'temporaries') this.tape.category[id] = 'activations';
   }
 
+  /** `t.requires_grad_()` on a result without history: a leaf, whose gradient the graph keeps as long as it lives. */
+  makeLeaf(t: Tensor): void {
+    if (t.requiresGrad || !this.gradientsEnabled) return;
+    const node: GradientFunction = new GradientFunction('AccumulateGrad', this.sequence++, ([grad]) => {
+      if (grad) node.held.push(this.retain(grad));
+      return [];
+    });
+    node.outputs.push({ shape: t.shape, type: t.type });
+    node.held.push(this.take(this.alias(t)));
+    this.setHistory(t, node, 0);
+  }
+
   /** In a checkpointed region nothing is saved; the function remembers that it will ask for it. */
   private enterFrame(frame: Frame, node: GradientFunction, saved: readonly (Tensor | null)[]): void {
     const count = saved.filter((t) => t !== null).length;
@@ -253,6 +265,7 @@ export class Session {
       const current = stack.pop() as GradientFunction;
       if (--current.references > 0) continue;
       this.releaseSaved(current);
+      for (const t of current.held.splice(0)) this.release(t);
       this.leaveFrame(current);
       for (const edge of current.edges) if (edge?.node) stack.push(edge.node);
       current.edges = [];

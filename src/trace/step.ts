@@ -1,6 +1,7 @@
 /** One micro step of training on tensors without values: forward, backward, and what is dropped when. */
 import { MissingError } from '../errors.js';
 import type { DType, ModelGraph } from '../model/graph.js';
+import { trainedGraph } from '../model/methods/trained.js';
 import { bindSizes, type SymbolValues } from '../model/sizes.js';
 import type { Setup } from '../setup.js';
 import { type Leaf, runBackward } from './autograd.js';
@@ -17,6 +18,8 @@ import { channelsLastStrides, contiguousStrides, type Tensor } from './tensor.js
 export type Events = number[];
 
 export interface StepTrace {
+  /** What was traced: the model as the setup's method trains it. */
+  graph: ModelGraph;
   /** Bytes and purpose of every storage, by id. Ids below `permanent` are parameters and buffers. */
   bytes: number[];
   categories: Category[];
@@ -74,7 +77,7 @@ function autocastTypeOf(setup: Setup): ElementType | null {
 
 /** Traces one forward and backward pass of `model`. Throws for operators without a rule. */
 export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions): StepTrace {
-  const program = programOf(model);
+  const program = programOf(trainedGraph(model, setup));
   if (setup.checkpointing === 'full' && program.regions.length === 0) {
     throw new MissingError(
       'NO_CHECKPOINTS',
@@ -135,6 +138,7 @@ class MicroStep {
     for (const leaf of this.leaves) s.release(leaf.gradient);
     const dropGradients = this.cut();
     return {
+      graph: program.graph,
       bytes: s.tape.bytes,
       categories: s.tape.category,
       permanent,

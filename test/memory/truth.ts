@@ -25,12 +25,15 @@ export interface TruthRow {
     hold?: boolean;
     accumulation?: number;
     clip?: boolean;
+    lora?: { rank: number; targets: string[] };
   };
+  /** What the setup means beyond the fields above. */
+  flags?: Partial<Setup>;
   truth: { parameters: number; peakAllocatedBytes: number; peakReservedBytes: number; peakAt: string };
 }
 
-export function readTruth(): TruthRow[] {
-  return JSON.parse(readFileSync(new URL('./fixtures/op-truth.json', import.meta.url), 'utf8')) as TruthRow[];
+export function readTruth(file = 'op-truth.json'): TruthRow[] {
+  return JSON.parse(readFileSync(new URL(`./fixtures/${file}`, import.meta.url), 'utf8')) as TruthRow[];
 }
 
 const ARCHITECTURES: Record<string, string> = {
@@ -51,7 +54,7 @@ const HEADS: Record<string, string> = { mlm: 'MaskedLM', cls: 'SequenceClassific
 /** Families that the truth ran with attention written out. */
 const WRITTEN_OUT = new Set(['gpt_neo', 't5', 'deberta-v2', 'bloom']);
 
-export function setupOf({ setup }: TruthRow): Setup {
+export function setupOf({ setup, flags }: TruthRow): Setup {
   return {
     ...DEFAULT_SETUP,
     batch: setup.batch,
@@ -65,6 +68,8 @@ export function setupOf({ setup }: TruthRow): Setup {
     keepOutputs: setup.hold === true && setup.kind === 'hf',
     accumulation: setup.accumulation ?? 1,
     clipGradNorm: setup.clip ? 1 : null,
+    ...(setup.lora ? { method: 'lora', loraRank: setup.lora.rank, loraTargets: setup.lora.targets } : {}),
+    ...flags,
   };
 }
 

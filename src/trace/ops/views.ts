@@ -292,6 +292,11 @@ define({
   unfold: unfoldRule,
   detach: detachRule,
   detach_: (_, args) => tensor(args[0]),
+  requires_grad_: (s, args) => {
+    const t = tensor(args[0]);
+    s.makeLeaf(t);
+    return t;
+  },
   alias: (s, args) => viewOf(s, tensor(args[0]), tensor(args[0]).shape, tensor(args[0]).strides, 'alias', (grad) => grad),
   lift_fresh_copy: (s, args) => clone(s, tensor(args[0])),
   contiguous: (s, args, named) => toMemoryFormat(s, tensor(args[0]), named.memory_format ?? 'contiguous_format'),
