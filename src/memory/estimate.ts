@@ -3,8 +3,10 @@ import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import type { Bytes, Source } from '../units.js';
-import { capabilityNumber, contextBytes, type Range, resolveImplementation, workspaces } from './library.js';
+import { contextBytes, type ModuleLoading } from './library/context.js';
+import { capabilityNumber, type Range, resolveImplementation, workspaces } from './library.js';
 import type { LoopPhase } from './loop.js';
+import { withOptimizerDefault } from './optimizers.js';
 import type { Simulator } from './simulator.js';
 import { Simulators } from './simulators.js';
 import { checkCovered, type StepTrace } from './step.js';
@@ -59,6 +61,12 @@ export interface MemoryEstimate {
   trainableParameters: number;
 }
 
+/** What the software on the device does that its model and setup don't say. */
+export interface Stack {
+  /** Default: lazy, as PyTorch 1.13 and later ask for. */
+  moduleLoading: ModuleLoading;
+}
+
 /** Beyond this nothing is searched: data sets are smaller. */
 const LARGEST_BATCH = 2 ** 24;
 
@@ -98,11 +106,12 @@ export class Estimator {
     private readonly target: TargetDevice,
     /** Simulators that estimators of other devices share. */
     simulators = new Simulators(model, setup),
+    stack: Partial<Stack> = {},
   ) {
     checkCovered(setup);
     this.capability = capabilityNumber(target.kind, target.computeCapability);
-    this.setup = resolveImplementation(setup, this.capability);
-    this.context = contextBytes(target.kind);
+    this.setup = resolveImplementation(withOptimizerDefault(setup), this.capability);
+    this.context = contextBytes(target, stack.moduleLoading);
     this.traced = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: true });
     this.running = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: false });
   }

@@ -36,16 +36,6 @@ export function workspaces(capability: number, trace: StepTrace): number[] {
   return [bytes, bytes];
 }
 
-/**
- * The CUDA context and lazily loaded modules: 200 to 700 MB in users' reports, 300 to 400 MB typical since CUDA 11.7
- * loads lazily (pytorch issues 28113, 20532, 107667, 109888). On a CPU: the interpreter with PyTorch imported.
- */
-export function contextBytes(kind: string): Range {
-  if (kind === 'cuda') return { low: 250 * MIB, best: 400 * MIB, high: 700 * MIB };
-  if (kind === 'cpu') return { low: 150 * MIB, best: 250 * MIB, high: 500 * MIB };
-  return { low: 200 * MIB, best: 400 * MIB, high: 1000 * MIB };
-}
-
 /** foreach is torch.optim's default on CUDA alone; elsewhere it loops over single tensors. */
 export function resolveImplementation(setup: Setup, capability: number): Setup {
   if (setup.optimizerImplementation !== 'default') return setup;

@@ -1,0 +1,109 @@
+/** Fine-tuning of language models that a Hugging Face config can express. */
+import { GIB, lines } from '../read.mjs';
+
+const LLAMA_2 = {
+  '7 B': { hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32 },
+  '13 B': { hidden_size: 5120, intermediate_size: 13824, num_hidden_layers: 40, num_attention_heads: 40 },
+};
+/** Qwen of 2023 has the layers of Qwen2 with as many key as query heads; its `intermediate_size` counts both halves. */
+const QWEN = {
+  '7B': { ...LLAMA_2['7 B'], vocab_size: 151936 },
+  '14B': { ...LLAMA_2['13 B'], intermediate_size: 13696, vocab_size: 152064 },
+};
+const BERT_LARGE = { hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16 };
+
+export function languageRows(truth) {
+  return [...bertRows(truth), ...litgptRows(truth), ...qwenRows(truth)];
+}
+
+/** transformers' docs: BERT large on a V100 of 16 GB, NVML with a context of 1343 MB, which loads all kernels. */
+function bertRows(truth) {
+  return lines(truth, 'misc_docs_blogs.jsonl.gz').flatMap((row) => {
+    if (row.model !== 'bert-large-uncased') return [];
+    const config = { ...BERT_LARGE, model_type: 'bert', architectures: ['BertForSequenceClassification'], transformers_version: '4.20.0' };
+    const accumulation = /grad accum (\d+)/.exec(row.notes)?.[1];
+    const setup = {
+      batch: row.batch_per_gpu,
+      precision: row.precision.replace('_', '-'),
+      optimizer: { adafactor: 'adafactor', adam8bit: 'adamw-8bit' }[row.optimizer] ?? 'adamw',
+      // transformers' own AdamW of that time goes weight by weight.
+      optimizerImplementation: 'single',
+      checkpointing: row.grad_checkpointing ? 'full' : 'none',
+      accumulation: Number(accumulation ?? 1),
+      clipGradNorm: 1,
+      attention: 'math',
+      zeroGradPosition: 'after-step',
+    };
+    return [
+      {
+        id: `BERT large batch ${row.batch_per_gpu} ${row.precision} ${setup.optimizer} ${row.grad_checkpointing ? 'checkpointing' : ''}`,
+        group: 'BERT large, V100, NVML',
+        model: { config, options: { seq: 512, attention: 'math' } },
+        setup,
+        device: 'v100-16gb',
+        stack: { moduleLoading: 'eager' },
+        counter: 'deviceBytes',
+        actual: row.peak_mem_gb * GIB,
+      },
+    ];
+  });
+}
+
+/** litgpt: LoRA of rank 8 on queries and values, all weights in bf16, the longest example of Alpaca; decimal gigabytes. */
+function litgptRows(truth) {
+  return lines(truth, 'litgpt.jsonl.gz').flatMap((row) => {
+    const size = /^Llama 2 (.*) \[lora\]$/.exec(row.model)?.[1];
+    if (!size || row.precision !== 'bf16-true' || row.n_gpus !== 1) return [];
+    const config = { ...LLAMA_2[size], vocab_size: 32000, model_type: 'llama', architectures: ['LlamaForCausalLM'] };
+    const asked = {
+      id: `Llama 2 ${size} LoRA batch ${row.batch_per_gpu}`,
+      model: { config, options: { seq: row.input } },
+      setup: {
+        batch: row.batch_per_gpu,
+        precision: 'bf16',
+        optimizer: 'adamw',
+        method: 'lora',
+        loraRank: 8,
+        loraTargets: ['q_proj', 'v_proj'],
+        accumulation: Math.max(1, 128 / row.batch_per_gpu),
+      },
+      device: 'a100-40gb',
+    };
+    if (row.peak_mem_gb === null) return [{ ...asked, group: 'litgpt, out of memory', counter: 'call', actual: false }];
+    return [{ ...asked, group: 'litgpt, allocated', counter: 'allocatedBytes', actual: row.peak_mem_gb * 1e9 }];
+  });
+}
+
+/** Qwen's table: LoRA of rank 64 on every projection of a layer, checkpointing as its scripts pass it; counter not stated. */
+function qwenRows(truth) {
+  return lines(truth, 'qwen_finetune_profile.jsonl.gz').flatMap((row) => {
+    const size = /^Qwen-(\w+) \[LoRA\]$/.exec(row.model)?.[1];
+    if (!size || row.n_gpus !== 1) return [];
+    const config = {
+      ...QWEN[size],
+      model_type: 'qwen2',
+      architectures: ['Qwen2ForCausalLM'],
+      num_key_value_heads: QWEN[size].num_attention_heads,
+    };
+    return [
+      {
+        id: `Qwen-${size} LoRA ${row.input} tokens`,
+        group: 'Qwen LoRA',
+        model: { config: { ...config, tie_word_embeddings: false, max_position_embeddings: 8192 }, options: { seq: Number(row.input) } },
+        setup: {
+          batch: 1,
+          precision: 'bf16',
+          optimizer: 'adamw',
+          checkpointing: 'full',
+          method: 'lora',
+          loraRank: 64,
+          loraTargets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+          accumulation: 8,
+        },
+        device: 'a100-80gb',
+        counter: 'deviceBytes',
+        actual: row.peak_mem_gb * GIB,
+      },
+    ];
+  });
+}
