@@ -6,10 +6,9 @@ module.enableCompileCache?.();
 // chalk knows FORCE_COLOR but not NO_COLOR
 if (process.env.NO_COLOR || process.argv.includes('--no-color')) process.env.FORCE_COLOR = '0';
 
-const { run } = await import('@oclif/core/run');
+const { reportFailure, run, wantsJson } = await import('../dist/run/doors/start.js');
 try {
   await run(process.argv.slice(2), import.meta.url);
 } catch (error) {
-  const { reportFailure, wantsJson } = await import('../dist/output/report.js');
   reportFailure(error, { json: wantsJson(process.argv.slice(2)), verbose: process.argv.includes('-v') });
 }

@@ -1,13 +1,15 @@
 /**
- * Builds dist/: the TypeScript, the programs that children run as they are, and oclif's manifest, which spares every
- * start a search. Type errors make it exit 1, yet what compiles can be run.
+ * Builds dist/: the TypeScript, the programs that children run as they are, the profiles as JSON, the commands with all
+ * that they load packed into few files, and oclif's manifest; the last three spare every start its searches.
+ * Type errors make it exit 1, yet what compiles can be run.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, extname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Plugin } from '@oclif/core';
+import { packCommands } from './pack-commands.mjs';
 
 const NEW = `dist.${process.pid}`;
 const PROGRAMS = ['.py', '.cjs', '.json', '.c'];
@@ -24,6 +26,13 @@ try {
 }
 const isFolder = (path) => extname(path) === '' && basename(path) !== '__pycache__';
 cpSync('src', NEW, { recursive: true, filter: (path) => isFolder(path) || PROGRAMS.includes(extname(path)) });
+
+const { parseSources } = await import(pathToFileURL(join(root, NEW, 'profiles.js')).href);
+mkdirSync(join(NEW, 'profiles'));
+for (const kind of ['devices', 'models', 'recipes']) {
+  writeFileSync(join(NEW, 'profiles', `${kind}.json`), JSON.stringify(Object.fromEntries(await parseSources(kind))));
+}
+await packCommands(join(root, NEW));
 rmSync('dist', { recursive: true, force: true });
 renameSync(NEW, 'dist');
 

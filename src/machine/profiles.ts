@@ -1,12 +1,10 @@
 /** The device library: `profiles/devices/*.yaml`, one small file a device, found by name or alias. */
-import { readdir, readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { readFile } from 'node:fs/promises';
 import { UsageError } from '../errors.js';
 import { nearestNames } from '../nearest.js';
+import { readProfiles } from '../profiles.js';
 import type { Bytes } from '../units.js';
 import type { DeviceProfile } from './machine.js';
-
-const FOLDER = fileURLToPath(new URL('../../profiles/devices/', import.meta.url));
 
 /**
  * The profile that `name` means: a file name, an alias in any case and punctuation ("NVIDIA GeForce RTX 3090",
@@ -18,8 +16,8 @@ export async function loadDeviceProfile(name: string): Promise<DeviceProfile> {
     .trim()
     .toLowerCase()
     .replace(/[\s_]+/g, '-');
-  const text = /^[a-z0-9][a-z0-9.-]*$/.test(slug) ? await readFile(`${FOLDER}${slug}.yaml`, 'utf8').catch(() => null) : null;
-  if (text !== null) return complete(await parseYaml(text));
+  const profile = (await readProfiles('devices')).get(slug);
+  if (profile !== undefined) return complete(profile);
   const [found] = await findByAlias(name);
   if (found) return found;
   const known = await deviceProfileNames();
@@ -40,26 +38,19 @@ export async function matchDeviceProfile(driverName: string, totalBytes: Bytes |
 
 /** Names of all shipped profiles, sorted. */
 export async function deviceProfileNames(): Promise<string[]> {
-  const files = await readdir(FOLDER);
-  return files
-    .filter((file) => file.endsWith('.yaml'))
-    .map((file) => file.slice(0, -'.yaml'.length))
-    .sort();
+  return [...(await readProfiles('devices')).keys()];
 }
 
 /** All shipped profiles, sorted by name. */
 export async function listDeviceProfiles(): Promise<DeviceProfile[]> {
-  return Promise.all((await deviceProfileNames()).map((name) => loadDeviceProfile(name)));
+  return [...(await readProfiles('devices')).values()].map(complete);
 }
 
 /** Profiles with this alias, the plain one (rtx-3060) before its variants (rtx-3060-8gb). */
 async function findByAlias(name: string): Promise<DeviceProfile[]> {
   const wanted = plain(name);
   if (wanted === '') return [];
-  const texts = await Promise.all((await deviceProfileNames()).map((file) => readFile(`${FOLDER}${file}.yaml`, 'utf8')));
-  // Parsing a hundred files takes longer than a look at their text, which leaves one or two.
-  const possible = texts.filter((text) => plain(text).includes(wanted));
-  const profiles = await Promise.all(possible.map(async (text) => complete(await parseYaml(text))));
+  const profiles = await listDeviceProfiles();
   const matching = profiles.filter((profile) => [profile.name, ...profile.aliases].some((alias) => plain(alias) === wanted));
   return matching.sort((a, b) => a.name.length - b.name.length);
 }

@@ -1,13 +1,14 @@
 /** Finds the model that a reference means and reads it. The only file of this room that touches the disk. */
 import { existsSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gunzip, inflateRaw } from 'node:zlib';
 import { UsageError } from '../errors.js';
+import { readProfiles } from '../profiles.js';
 import { adaptGraph } from './adapt.js';
-import { type DocumentFormat, formatOfDocument, formatOfFile, parseText, unsupportedModel } from './formats.js';
+import { formatOfDocument, formatOfFile, parseText, unsupportedModel } from './formats.js';
 import type { ModelGraph } from './graph.js';
 import { nearestNames } from './nearest.js';
 import type { ModelOptions } from './options.js';
@@ -28,7 +29,11 @@ const EXPECTED =
 export async function readModel(reference: string, options: ModelOptions = {}): Promise<ModelGraph> {
   if (/^(timm|torchvision):/.test(reference)) return readShippedGraph(reference, options);
   if (/\.py(:\w+)?$/.test(reference)) throw needsExport(reference);
-  if (isProfileName(reference)) return readDocument(await readBytes(profilePath(reference)), profilePath(reference), reference, options);
+  const profile = (await readProfiles('models')).get(reference);
+  if (profile !== undefined) {
+    const { readSpec } = await import('./readers/spec/read.js');
+    return readSpec(profile, { format: 'profile', reference }, options);
+  }
   const info = await stat(reference).catch(async (error: NodeJS.ErrnoException) => {
     throw error.code === 'ENOENT' || error.code === 'ENOTDIR' ? await unknownModel(reference) : unreadable(reference, error);
   });
@@ -39,7 +44,7 @@ export async function readModel(reference: string, options: ModelOptions = {}): 
   formatOfFile(file);
   if (size === 0) throw new UsageError('BAD_MODEL', `${file}: the file is empty`, EXPECTED);
   if (size > LARGEST_FILE_BYTES) throw new UsageError('BAD_MODEL', `${file}: too large for a model description (${size} bytes)`, EXPECTED);
-  return readDocument(await readBytes(file), file, null, options);
+  return readDocument(await readBytes(file), file, options);
 }
 
 /** What a shipped profile says about itself, for lists. */
@@ -54,19 +59,18 @@ export interface ModelProfileSummary {
 /** The shipped model profiles, sorted by name. */
 export async function listModelProfiles(): Promise<ModelProfileSummary[]> {
   const { summarizeProfile } = await import('./readers/spec/summary.js');
-  const names = await profileNames();
-  return Promise.all(names.map(async (name) => summarizeProfile(await parseText(await readBytes(profilePath(name)), name, 'yaml'), name)));
+  return [...(await readProfiles('models'))].map(([name, document]) => summarizeProfile(document, name));
 }
 
-async function readDocument(bytes: Buffer, file: string, profile: string | null, options: ModelOptions): Promise<ModelGraph> {
+async function readDocument(bytes: Buffer, file: string, options: ModelOptions): Promise<ModelGraph> {
   const syntax = formatOfFile(file);
   const document = await parseText(file.endsWith('.gz') ? await unzip(bytes, file) : bytes, file, syntax);
-  const format: DocumentFormat = formatOfDocument(document, file, syntax);
-  const source = { format: profile ? 'profile' : format, reference: profile ?? file };
+  const format = formatOfDocument(document, file, syntax);
   if (format === 'torch-export') {
     const { parseGraph } = await import('./validate.js');
     return adaptGraph(await parseGraph(document, file), options);
   }
+  const source = { format, reference: file };
   if (format === 'hf-config') {
     const { readHuggingFaceConfig } = await import('./readers/hf/read.js');
     return readHuggingFaceConfig(document, source, options);
@@ -129,7 +133,7 @@ function unreadable(file: string, error: NodeJS.ErrnoException): UsageError {
 }
 
 async function unknownModel(reference: string): Promise<UsageError> {
-  const near = nearestNames(reference, await profileNames());
+  const near = nearestNames(reference, [...(await readProfiles('models')).keys()]);
   const shipped = (await listShippedModels()).map((model) => model.reference).filter((each) => each.endsWith(`:${reference}`));
   if (shipped.length > 0) near.splice(0, near.length, ...shipped);
   const hint =
@@ -137,22 +141,6 @@ async function unknownModel(reference: string): Promise<UsageError> {
       ? `did you mean ${near.join(', ')}? "batchfit profiles models" lists all`
       : '"batchfit profiles models" lists the profiles';
   return new UsageError('UNKNOWN_MODEL', `there is no profile and no file "${reference}"`, `${hint}; ${EXPECTED}`);
-}
-
-async function profileNames(): Promise<string[]> {
-  const files = await readdir(join(packageFolder(), 'profiles', 'models'));
-  return files
-    .filter((file) => file.endsWith('.yaml'))
-    .map((file) => file.slice(0, -'.yaml'.length))
-    .sort();
-}
-
-function isProfileName(reference: string): boolean {
-  return /^[\w.-]+$/.test(reference) && existsSync(profilePath(reference));
-}
-
-function profilePath(name: string): string {
-  return join(packageFolder(), 'profiles', 'models', `${name}.yaml`);
 }
 
 /** The folder of package.json: two levels up, from src/ and from dist/ alike. */

@@ -1,5 +1,4 @@
 /** A recipe: a published or default training setting that is known to work. Its YAML is in `profiles/recipes/`. */
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { UsageError } from '../errors.js';
 import { OPTIMIZERS, type Optimizer } from '../setup.js';
@@ -79,14 +78,8 @@ const schema = z.strictObject({
 
 export type Recipe = z.infer<typeof schema> & { name: string };
 
-/** Reads one recipe file. Throws UsageError naming the file and the field. */
-export function parseRecipe(name: string, text: string): Recipe {
-  let content: unknown;
-  try {
-    content = parse(text);
-  } catch (error) {
-    throw new UsageError('BAD_RECIPE', `recipe ${name}: not valid YAML: ${(error as Error).message.split('\n', 1)[0]}`);
-  }
+/** Checks one recipe's content. Throws UsageError naming the file and the field. */
+export function parseRecipe(name: string, content: unknown): Recipe {
   const parsed = schema.safeParse(content);
   if (parsed.success) return { name, ...parsed.data };
   const issue = parsed.error.issues[0]!;

@@ -142,12 +142,8 @@ describe('recipes', () => {
     expect(batchInSamples(named('resnet50-goyal'), null)).toBe(256);
   });
   it('name the file and the field when one is wrong', () => {
-    expect(() =>
-      parseRecipe(
-        'broken',
-        'title: x\nkind: published\nevidence: primary\nsource: x\ntask: any\nmodels: []\nbatch: 0\nunit: samples\nrule: linear',
-      ),
-    ).toThrow('recipe broken: batch');
-    expect(() => parseRecipe('broken', 'a: [')).toThrow('recipe broken: not valid YAML');
+    const broken = { title: 'x', kind: 'published', evidence: 'primary', source: 'x', task: 'any', models: [], batch: 0 };
+    expect(() => parseRecipe('broken', { ...broken, unit: 'samples', rule: 'linear' })).toThrow('recipe broken: batch');
+    expect(() => parseRecipe('broken', null)).toThrow('recipe broken: top level');
   });
 });

@@ -1,24 +1,15 @@
 /** The recipe library: `profiles/recipes/*.yaml`, one small file a recipe. */
-import { readdir, readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { readFile } from 'node:fs/promises';
 import { UsageError } from '../../errors.js';
 import { nearestNames } from '../../nearest.js';
 import type { ModelFacts } from '../../plan/model-facts.js';
 import { defaultRecipe, findRecipe, parseRecipe, type Recipe, sharesRate } from '../../plan/recipe.js';
+import { readProfiles } from '../../profiles.js';
 import { DEFAULT_SETUP, type Optimizer } from '../../setup.js';
-
-const FOLDER = fileURLToPath(new URL('../../../profiles/recipes/', import.meta.url));
-
-async function recipeNames(): Promise<string[]> {
-  return (await readdir(FOLDER))
-    .filter((file) => file.endsWith('.yaml'))
-    .map((file) => file.slice(0, -'.yaml'.length))
-    .sort();
-}
 
 /** Every shipped recipe, by name. */
 export async function readRecipes(): Promise<Recipe[]> {
-  return Promise.all((await recipeNames()).map(async (name) => parseRecipe(name, await readFile(`${FOLDER}${name}.yaml`, 'utf8'))));
+  return [...(await readProfiles('recipes'))].map(([name, content]) => parseRecipe(name, content));
 }
 
 /** A shipped recipe, or one of the user's own (a path to a .yaml file). Throws UsageError with the nearest names. */
@@ -27,11 +18,17 @@ export async function readRecipe(name: string): Promise<Recipe> {
     const text = await readFile(name, 'utf8').catch((error: NodeJS.ErrnoException) => {
       throw new UsageError('UNKNOWN_RECIPE', `recipe ${name}: could not be read: ${error.code}`, 'name a shipped recipe or a .yaml file');
     });
-    return parseRecipe(name, text);
+    const { parse } = await import('yaml');
+    try {
+      return parseRecipe(name, parse(text));
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      throw new UsageError('BAD_RECIPE', `recipe ${name}: not valid YAML: ${(error as Error).message.split('\n', 1)[0]}`);
+    }
   }
-  const names = await recipeNames();
-  if (names.includes(name)) return parseRecipe(name, await readFile(`${FOLDER}${name}.yaml`, 'utf8'));
-  const near = nearestNames(name, names);
+  const shipped = await readProfiles('recipes');
+  if (shipped.has(name)) return parseRecipe(name, shipped.get(name));
+  const near = nearestNames(name, [...shipped.keys()]);
   throw new UsageError(
     'UNKNOWN_RECIPE',
     `unknown recipe: "${name}"`,
