@@ -2,15 +2,18 @@
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import { generationOf, StepTraces } from '../trace/index.js';
+import { withKeyValueCache } from './key-value-cache.js';
 import { cublasWorkspaceBytes } from './library.js';
 import { Simulator, type SimulatorOptions } from './simulator.js';
 
 export class Simulators {
   private readonly made = new Map<string, Simulator>();
+  /** As it runs: with what the loop holds on to beside logits. */
+  private running: { model: ModelGraph; traces: StepTraces } | null = null;
 
   constructor(
-    private readonly model: ModelGraph,
-    setup: Setup,
+    readonly model: ModelGraph,
+    private readonly setup: Setup,
     /** Traces of this model and setup, where others use them too. */
     readonly traces = new StepTraces(model, setup),
   ) {}
@@ -21,8 +24,16 @@ export class Simulators {
     const key = `${generationOf(capability)}/${cublasWorkspaceBytes(capability)}/${outOfPlaceSums}/${setup.optimizerImplementation}`;
     const known = this.made.get(key);
     if (known) return known;
-    const simulator = new Simulator(this.model, setup, options, this.traces);
+    const { model, traces } = outOfPlaceSums ? this : this.asItRuns();
+    const simulator = new Simulator(model, setup, options, traces);
     this.made.set(key, simulator);
     return simulator;
+  }
+
+  private asItRuns(): { model: ModelGraph; traces: StepTraces } {
+    if (this.running) return this.running;
+    const model = this.setup.keepOutputs ? withKeyValueCache(this.model) : this.model;
+    this.running = { model, traces: model === this.model ? this.traces : new StepTraces(model, this.setup) };
+    return this.running;
   }
 }
