@@ -31,13 +31,13 @@ export interface LoopTraces {
 
 /** Bytes by size index: the traces' storages, the optimizer's state and temporaries, the clipping's. */
 export function sizesOf(traces: LoopTraces, setup: Setup): number[] {
-  const trained = traces.fresh.trained.map((t) => t.bytes);
-  const { states, temporaries } = optimizerStep(setup.optimizer, setup.optimizerImplementation, trained);
+  const { trained } = traces.fresh;
+  const { states, scratch } = optimizerStep(setup.optimizer, setup.optimizerImplementation, trained);
   return [
     ...traces.fresh.bytes,
     ...(traces.accumulating?.bytes ?? []),
     ...states,
-    ...temporaries.flat(),
+    ...scratch.sizes,
     ...clippingTemporaries(trained.length),
   ];
 }
@@ -140,19 +140,15 @@ class LoopBuilder {
 
   private optimize(step: number): void {
     const { fresh, accumulating } = this.traces;
-    const { states, temporaries } = optimizerStep(
-      this.setup.optimizer,
-      this.setup.optimizerImplementation,
-      fresh.trained.map((t) => t.bytes),
-    );
-    let at = fresh.bytes.length + (accumulating?.bytes.length ?? 0);
-    const clipping = at + states.length + temporaries.flat().length;
-    if (this.setup.clipGradNorm !== null) this.temporary(clipping, fresh.trained.length + 5);
+    const { states, scratch } = optimizerStep(this.setup.optimizer, this.setup.optimizerImplementation, fresh.trained);
+    const at = fresh.bytes.length + (accumulating?.bytes.length ?? 0);
+    const made = at + states.length;
+    if (this.setup.clipGradNorm !== null) this.temporary(made + scratch.sizes.length, fresh.trained.length + 5);
     if (step === 0) for (const i of states.keys()) this.birth(at + i, 'optimizerState');
-    at += states.length;
-    for (const group of temporaries) {
-      this.temporary(at, group.length);
-      at += group.length;
+    const ids: number[] = [];
+    for (const event of scratch.events) {
+      if (event >= 0) ids[event] = this.birth(made + event, 'temporaries');
+      else this.events.push(-1 - (ids[-1 - event] as number));
     }
   }
 

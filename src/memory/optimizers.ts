@@ -2,7 +2,9 @@
  * What each optimizer keeps from step to step and what one step makes and drops, as torch.optim does it by default on
  * CUDA (foreach): whole lists of tensors at once.
  */
-import type { Optimizer, OptimizerImplementation } from '../setup.js';
+import type { Optimizer, OptimizerImplementation, Setup } from '../setup.js';
+import { SINGLE_BY_DEFAULT, SPECIAL_STEPS, type TrainedWeight } from './optimizer-steps.js';
+import { Scratch } from './scratch.js';
 
 interface Behaviour {
   /** State tensors of the parameter's own size. */
@@ -27,40 +29,46 @@ const BEHAVIOUR: Partial<Record<Optimizer, Behaviour>> = {
   adagrad: { states: 1, foreachLists: 2, singleTensors: 1, counts: false, fused: true },
 };
 
-export const MODELLED_OPTIMIZERS = Object.keys(BEHAVIOUR) as Optimizer[];
-
-export function behaviourOf(optimizer: Optimizer): Behaviour | undefined {
-  return BEHAVIOUR[optimizer];
-}
-
-/** One optimizer step on a list of weights: sizes in bytes, in the order they are made. */
+/** One optimizer step on a list of weights. */
 export interface OptimizerStep {
-  /** State that the first step makes and keeps. */
+  /** State that the first step makes and keeps: bytes, in the order they are made. */
   states: number[];
-  /** Groups of temporaries: those of one group are alive together, then dropped. */
-  temporaries: number[][];
+  /** What the step makes and drops. */
+  scratch: Scratch;
 }
 
 const SCALAR_BYTES = 4;
 
-/** What `optimizer.step()` allocates for weights of these sizes (bytes). */
-export function optimizerStep(optimizer: Optimizer, implementation: OptimizerImplementation, trained: readonly number[]): OptimizerStep {
+/** The setup with the implementation that the optimizer has by default where that is not foreach. */
+export function withOptimizerDefault(setup: Setup): Setup {
+  const single = setup.optimizerImplementation === 'default' && SINGLE_BY_DEFAULT.has(setup.optimizer);
+  return single ? { ...setup, optimizerImplementation: 'single' } : setup;
+}
+
+/** What `optimizer.step()` allocates for these weights. */
+export function optimizerStep(
+  optimizer: Optimizer,
+  implementation: OptimizerImplementation,
+  trained: readonly TrainedWeight[],
+): OptimizerStep {
+  const special = SPECIAL_STEPS[optimizer];
+  if (special) return special(trained, implementation);
   const behaviour = BEHAVIOUR[optimizer] as Behaviour;
   const fused = implementation === 'fused' && behaviour.fused;
-  const states = trained.flatMap((bytes) => [
+  const states = trained.flatMap(({ bytes }) => [
     ...new Array<number>(behaviour.states).fill(bytes),
     ...(fused && behaviour.counts ? [SCALAR_BYTES] : []),
   ]);
-  if (fused) return { states, temporaries: [] };
+  const scratch = new Scratch();
+  if (fused) return { states, scratch };
   if (implementation === 'single') {
-    return {
-      states,
-      temporaries: behaviour.singleTensors ? trained.map((bytes) => new Array<number>(behaviour.singleTensors).fill(bytes)) : [],
-    };
+    for (const { bytes } of trained) scratch.pass(...new Array<number>(behaviour.singleTensors).fill(bytes));
+    return { states, scratch };
   }
   const lists: number[] = [];
-  for (let list = 0; list < behaviour.foreachLists; list++) lists.push(...trained);
-  return { states, temporaries: lists.length ? [lists] : [] };
+  for (let list = 0; list < behaviour.foreachLists; list++) for (const { bytes } of trained) lists.push(bytes);
+  scratch.pass(...lists);
+  return { states, scratch };
 }
 
 /** clip_grad_norm_ (foreach): a norm per gradient, their stack, the total, and the factor in three steps. */

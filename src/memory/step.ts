@@ -1,7 +1,6 @@
 /** What the simulator of memory covers, and the traced step that it plays. */
 import { UsageError } from '../errors.js';
 import type { Setup } from '../setup.js';
-import { behaviourOf, MODELLED_OPTIMIZERS } from './optimizers.js';
 
 export { type Events, type StepTrace, symbolsFor, type TraceOptions, traceStep } from '../trace/index.js';
 
@@ -14,7 +13,6 @@ export function checkCovered(setup: Setup): void {
       `use ${covered}, or measure with batchfit probe`,
     );
   };
-  if (!behaviourOf(setup.optimizer)) refuse('--optimizer', setup.optimizer, MODELLED_OPTIMIZERS.join(', '));
   if (setup.method === 'qlora') refuse('--method', setup.method, '--method lora');
   if (setup.checkpointing === 'selective') refuse('--checkpointing', 'selective', '--checkpointing none or full');
   if (setup.sharding !== 'ddp') refuse('--sharding', setup.sharding, '--sharding ddp');

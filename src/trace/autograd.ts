@@ -56,6 +56,9 @@ export function addEdge(node: GradientFunction, t: Tensor | null): void {
 export interface Leaf {
   tensor: Tensor;
   gradient: Tensor | null;
+  /** Backward-time state: the sum of gradients that have arrived, and how many are still to come. */
+  arrived?: Tensor | null;
+  pending?: number;
 }
 
 let visits = 0;
@@ -66,7 +69,7 @@ export function runBackward(s: Session, loss: Tensor, leaves: readonly Leaf[]): 
   if (!root) return;
   if (s.log) s.log.phase = 'backward';
   s.withoutGradients(() => {
-    countPending(root);
+    countPending(root, leaves);
     const seed = s.take(s.empty(loss.shape, loss.type, contiguousStrides(loss.shape)));
     root.buffer = [];
     root.buffer[loss.outputIndex] = seed;
@@ -76,8 +79,9 @@ export function runBackward(s: Session, loss: Tensor, leaves: readonly Leaf[]): 
   });
 }
 
-function countPending(root: GradientFunction): void {
+function countPending(root: GradientFunction, leaves: readonly Leaf[]): void {
   const visit = ++visits;
+  for (const leaf of leaves) leaf.pending = 0;
   const stack = [root];
   root.pending = 0;
   root.visited = visit;
@@ -85,7 +89,11 @@ function countPending(root: GradientFunction): void {
     const node = stack.pop() as GradientFunction;
     for (const edge of node.edges) {
       const next = edge?.node;
-      if (!next) continue;
+      if (!next) {
+        const leaf = edge && leaves[edge.parameter];
+        if (leaf) leaf.pending = (leaf.pending ?? 0) + 1;
+        continue;
+      }
       if (next.visited !== visit) {
         next.visited = visit;
         next.pending = 0;
@@ -122,7 +130,7 @@ function runFunction(s: Session, node: GradientFunction, leaves: readonly Leaf[]
     if (!edge) return;
     const grad = results[i] ?? null;
     if (!edge.node) {
-      if (grad) accumulate(s, leaves[edge.parameter] as Leaf, grad);
+      arrive(s, leaves[edge.parameter] as Leaf, grad);
       return;
     }
     if (grad) addToBuffer(s, edge.node, edge.index, grad);
@@ -140,20 +148,20 @@ function validate(s: Session, grad: Tensor, edge: Edge): Tensor {
 
 function addToBuffer(s: Session, node: GradientFunction, index: number, grad: Tensor): void {
   const present = node.buffer[index];
-  if (!present) {
-    node.buffer[index] = grad;
-    return;
-  }
+  node.buffer[index] = present ? sumOf(s, present, grad) : grad;
+}
+
+/** The sum of two gradients of one tensor: in place of one that nobody else has, where the session says so. */
+function sumOf(s: Session, present: Tensor, grad: Tensor): Tensor {
   if (!s.options.outOfPlaceSums) {
     for (const [kept, spent] of [
       [present, grad],
       [grad, present],
     ] as const) {
       if (kept.references === 1 && kept.storage.references === 1 && isDense(kept) && kept.type === promote(kept.type, spent.type)) {
-        node.buffer[index] = kept;
         s.log?.add('elementwise', 'add_', [kept, spent], [kept]);
         s.release(spent);
-        return;
+        return kept;
       }
     }
   }
@@ -163,7 +171,17 @@ function addToBuffer(s: Session, node: GradientFunction, index: number, grad: Te
   s.log?.add('elementwise', 'add', [present, grad], [sum]);
   s.release(present);
   s.release(grad);
-  node.buffer[index] = sum;
+  return sum;
+}
+
+/** A gradient for a weight: a shared weight waits for all of them and adds them up first. */
+function arrive(s: Session, leaf: Leaf, grad: Tensor | null): void {
+  if (grad) leaf.arrived = leaf.arrived ? sumOf(s, leaf.arrived, grad) : grad;
+  leaf.pending = (leaf.pending ?? 1) - 1;
+  if (leaf.pending > 0 || !leaf.arrived) return;
+  const total = leaf.arrived;
+  leaf.arrived = null;
+  accumulate(s, leaf, total);
 }
 
 /** AccumulateGrad: takes the gradient as it is when nobody else has it and its layout is the weight's, else copies it. */

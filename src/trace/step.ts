@@ -1,6 +1,7 @@
 /** One micro step of training on tensors without values: forward, backward, and what is dropped when. */
 import { MissingError } from '../errors.js';
 import type { DType, ModelGraph } from '../model/graph.js';
+import { outerWeights } from '../model/methods/heads.js';
 import { trainedGraph } from '../model/methods/trained.js';
 import { bindSizes, type SymbolValues } from '../model/sizes.js';
 import type { Setup } from '../setup.js';
@@ -34,8 +35,8 @@ export interface StepTrace {
   dropInputs: Events;
   dropOutputs: Events;
   dropGradients: Events;
-  /** Sizes of the trained weights and their types, for the optimizer. */
-  trained: { bytes: number; type: ElementType }[];
+  /** The trained weights, for the optimizer; `hidden` (neither embedding nor head) is told for Muon alone. */
+  trained: { shape: readonly number[]; bytes: number; type: ElementType; hidden?: boolean }[];
   parameters: number;
   trainableParameters: number;
   /** Whether a matrix product runs: the libraries then hold workspaces. */
@@ -128,7 +129,7 @@ class MicroStep {
     const forward = this.cut();
     runBackward(s, loss, this.leaves);
     const backward = this.cut();
-    const trained = this.leaves.filter((leaf) => leaf.gradient).map((leaf) => ({ bytes: leaf.tensor.bytes, type: leaf.tensor.type }));
+    const trained = this.trainedWeights();
     s.release(loss);
     const dropLoss = this.cut();
     for (const slot of program.inputSlots) s.release(this.takeSlot(slot));
@@ -157,6 +158,15 @@ class MicroStep {
       kernels: s.tape.kernels,
       kernelLog: s.log?.kernels ?? null,
     };
+  }
+
+  private trainedWeights(): StepTrace['trained'] {
+    const outer = this.setup.optimizer === 'muon' ? outerWeights(this.program.graph) : null;
+    const names = this.program.graph.parameters.filter((p) => p.trainable !== false).map((p) => p.name);
+    return this.leaves.flatMap(({ tensor, gradient }, i) => {
+      const { shape, bytes, type } = tensor;
+      return gradient ? [{ shape, bytes, type, ...(outer ? { hidden: !outer.has(names[i] as string) } : {}) }] : [];
+    });
   }
 
   /** The events since the last cut. */

@@ -26,6 +26,12 @@ export function headWeights(graph: ModelGraph): Set<string> {
   return new Set(headNodes(graph).flatMap((node) => valuesOf(node).filter((value) => parameters.has(value))));
 }
 
+/** Names of the weights at the model's ends, its embeddings and its heads: Muon leaves these to another optimizer. */
+export function outerWeights(graph: ModelGraph): Set<string> {
+  const embeddings = graph.nodes.filter(({ op }) => op === 'aten.embedding').map(({ args }) => nameOf(args[0]));
+  return new Set([...headWeights(graph), ...embeddings]);
+}
+
 /**
  * Hugging Face heads hold what the base model returned until their own forward, with the loss, is done. It shows where
  * the head is frozen: nothing else then keeps its input.
