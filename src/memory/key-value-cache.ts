@@ -5,8 +5,11 @@
  */
 import type { Argument, GraphNode, ModelGraph } from '../model/graph.js';
 
-/** Layers of decoders; those under `transformer.h` (GPT-2, GPT-Neo, BLOOM) cache views of fused products, not covered. */
-const DECODER = /^(model\.(decoder\.)?layers|gpt_neox\.layers|decoder\.block)\./;
+/** Layers of decoders. */
+const DECODER = /^(model\.(decoder\.)?layers|gpt_neox\.layers|decoder\.block|transformer\.h)\./;
+
+/** GPT-2's and its kin's layers: covered where attention is fused; written out, no reading shows what a loop held. */
+const FUSED_ALONE = /^transformer\.h\./;
 
 /** Operators that hand a key or value on to attention: views, and copies for heads that share it. */
 const PASSED_ON = new Set(['transpose.int', 'expand', 'reshape', 'unsqueeze', 'clone', 'contiguous'].map((name) => `aten.${name}`));
@@ -27,9 +30,9 @@ export function withKeyValueCache(model: ModelGraph): ModelGraph {
 }
 
 /** What attention takes as keys and values: of its products written out, each one's second factor. */
-function keysAndValues({ op, args }: GraphNode): (Argument | undefined)[] {
+function keysAndValues({ op, args, module }: GraphNode): (Argument | undefined)[] {
   if (op === 'aten.scaled_dot_product_attention') return [args[1], args[2]];
-  return op === 'aten.matmul' ? [args[1]] : [];
+  return op === 'aten.matmul' && !FUSED_ALONE.test(module) ? [args[1]] : [];
 }
 
 /** The value as it was cached: before heads share it. Null where no node made it. */

@@ -5,7 +5,7 @@
 import { lines } from '../read.mjs';
 import { translate } from './op.mjs';
 
-const GPT = { kind: 'hf', model_type: 'gpt2', head: 'clm', seq: 128, attention: 'eager', hold: true, transformers: '4.39.3' };
+const GPT = { kind: 'hf', model_type: 'gpt2', head: 'clm', seq: 128, hold: true, transformers: '4.49.0' };
 const T5 = { kind: 'hf', model_type: 't5', head: 's2s', seq: 128, attention: 'eager', hold: true };
 const OPT = {
   vocab_size: 50272,

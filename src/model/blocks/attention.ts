@@ -14,6 +14,8 @@ export interface HeadOptions {
   causal: boolean;
   scale: number;
   dropout: number;
+  /** Fused attention gets queries, keys and values as dense copies (transformers 4.48 to 4.55). */
+  copies?: boolean;
 }
 
 /** [B, S, heads * size] to [B, heads, S, size]. */
@@ -40,8 +42,9 @@ export function attendFused(g: GraphBuilder, q: Value, k: Value, v: Value, optio
   const { groups = 1, mask, causal, scale, dropout } = options;
   // transformers repeats the heads itself where the flash kernel can't be had: with a mask, or heads above 256.
   const shared = groups > 1 && mask === null && Number(k.shape[3]) <= 256;
-  const [keys, values] = shared ? [k, v] : [repeatHeads(g, k, groups), repeatHeads(g, v, groups)];
-  const mixed = fusedAttention(g, q, keys, values, { mask, dropout, causal: causal && mask === null, scale, groupedHeads: shared });
+  const repeated = shared ? [q, k, v] : [q, repeatHeads(g, k, groups), repeatHeads(g, v, groups)];
+  const [queries, keys, values] = (options.copies ? repeated.map((x) => contiguous(g, x)) : repeated) as [Value, Value, Value];
+  const mixed = fusedAttention(g, queries, keys, values, { mask, dropout, causal: causal && mask === null, scale, groupedHeads: shared });
   const [batch, , length, features] = mixed.shape as [Size, Size, Size, Size];
   return contiguous(g, transpose(g, reshape(g, mixed, [batch, -1, length, features]), 1, 2));
 }

@@ -19,6 +19,7 @@ import { transpose, view } from '../../ops/views.js';
 import type { Head } from '../../options.js';
 import { addRouterLoss, type Experts, mixtureModule } from './experts.js';
 import { finishCausal, finishLastToken, finishTokens } from './heads.js';
+import { copiesHeads } from './release.js';
 import { beginText, type Request, sequenceLength, type Text, unsupportedHead } from './text.js';
 
 export interface Decoder {
@@ -159,7 +160,7 @@ function attention(text: Text, decoder: Decoder, x: Value, { mask, tables }: Sha
   };
   const mixed = text.eager
     ? attendWrittenOut(g, query, key, v, { ...options, style: 'llama', softcap: decoder.softcap?.attention ?? null })
-    : attendFused(g, query, key, v, options);
+    : attendFused(g, query, key, v, { ...options, copies: copiesHeads(text.release) });
   return linearModule(g, 'o_proj', joinHeads(g, mixed), decoder.features, bias.output);
 }
 

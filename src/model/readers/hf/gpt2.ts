@@ -22,7 +22,7 @@ import type { Head } from '../../options.js';
 import { type Config, checkDivides, numeric, probability, readConfig, truth, whole, word } from './config.js';
 import { legacyAttention } from './gpt2-legacy.js';
 import { finishCausal, finishLastToken, finishTokens } from './heads.js';
-import { isBefore } from './release.js';
+import { copiesHeads, isBefore } from './release.js';
 import { beginText, type Request, type Text, unsupportedHead } from './text.js';
 
 const FIELDS = {
@@ -120,7 +120,7 @@ function attention(text: Text, config: Gpt2, x: Value, place: BlockPlace): Value
   if (place.legacy) joined = legacyAttention(g, { batch, length, layer: place.layer }, config, [query, key, value]);
   else {
     const [k, v, q] = [splitHeads(g, key, headSize), splitHeads(g, value, headSize), splitHeads(g, query, headSize)];
-    if (!text.eager) joined = joinHeads(g, attendFused(g, q, k, v, options));
+    if (!text.eager) joined = joinHeads(g, attendFused(g, q, k, v, { ...options, copies: copiesHeads(text.release) }));
     else if (config.reorder_and_upcast_attn) joined = joinHeads(g, upcastAttention(text, q, k, v, options));
     else joined = joinHeads(g, attendWrittenOut(g, q, k, v, options));
   }

@@ -57,6 +57,11 @@ export function fusesAttention(release: Release, family: string): boolean {
   return since !== null && since !== undefined && !isBefore(release, ...since);
 }
 
+/** Whether the shared call of fused attention copies what is not dense, as it did to work around a fault of torch 2.1. */
+export function copiesHeads(release: Release): boolean {
+  return !isBefore(release, 4, 48) && isBefore(release, 4, 56);
+}
+
 /** Whether a family has the fused attention at all, in the newest release. */
 export function canFuseAttention(family: string): boolean {
   return FUSED_SINCE[family] !== null;
