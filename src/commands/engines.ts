@@ -1,10 +1,11 @@
 import { Args } from '@oclif/core';
 import { UsageError, type Warning } from '../errors.js';
 import { table } from '../output/tables.js';
+import type { EngineName, EngineStatus } from '../probe/engine.js';
 import { createEngine, engineStatuses } from '../probe/engines/status.js';
 import { type Answer, BaseCommand } from './base.js';
 
-const INSTALLABLE = ['torch', 'tfjs'] as const;
+const INSTALLABLE = ['torch', 'tfjs', 'optuna'] as const;
 type Installable = (typeof INSTALLABLE)[number];
 
 export default class Engines extends BaseCommand {
@@ -13,6 +14,7 @@ export default class Engines extends BaseCommand {
     '<%= config.bin %> engines',
     '<%= config.bin %> engines install torch',
     '<%= config.bin %> engines install tfjs',
+    '<%= config.bin %> engines install optuna',
   ];
   static override args = {
     action: Args.string({ options: ['install'], description: 'install an engine; the state of all without' }),
@@ -31,13 +33,17 @@ export default class Engines extends BaseCommand {
       };
     }
     if (name === undefined)
-      throw new UsageError('ENGINE_NAME_MISSING', 'engines install: expected torch or tfjs', 'write: batchfit engines install torch');
+      throw new UsageError(
+        'ENGINE_NAME_MISSING',
+        'engines install: expected torch, tfjs or optuna',
+        'write: batchfit engines install torch',
+      );
     const { folder, version, alreadyThere, warnings } = await this.install(name as Installable);
-    const engine = await createEngine(name as Installable).status();
+    if (name === 'optuna') return installed(name, { folder, version, alreadyThere }, [], '');
+    const engine = await createEngine(name as EngineName).status();
     const state = `${engine.status}${engine.version ? `, version ${engine.version}` : ''}${engine.device ? ` on ${engine.device}` : ''}`;
     return {
-      document: { engines: [engine], installed: { name, folder, version, alreadyThere } },
-      text: `${name} ${version} ${alreadyThere ? 'was already installed' : 'is installed'} in ${folder}\n${name}: ${state}`,
+      ...installed(name, { folder, version, alreadyThere }, [engine], `\n${name}: ${state}`),
       warnings,
       ...(engine.status === 'ready' ? {} : { exitCode: 3 as const }),
     };
@@ -49,8 +55,25 @@ export default class Engines extends BaseCommand {
       const { installTorch } = await import('../probe/engines/torch/install.js');
       return { ...(await installTorch(options)), warnings: [] };
     }
+    if (name === 'optuna') {
+      const { installOptuna } = await import('../probe/tune/python.js');
+      return { ...(await installOptuna(options)), warnings: [] };
+    }
     const { installTfjs } = await import('../probe/engines/tfjs/install.js');
     const { folder, backend, alreadyThere, warnings } = await installTfjs(options);
     return { folder, version: backend, alreadyThere, warnings };
   }
+}
+
+function installed(
+  name: string,
+  made: { folder: string; version: string; alreadyThere: boolean },
+  engines: EngineStatus[],
+  state: string,
+): Answer {
+  const { folder, version, alreadyThere } = made;
+  return {
+    document: { engines, installed: { name, folder, version, alreadyThere } },
+    text: `${name} ${version} ${alreadyThere ? 'was already installed' : 'is installed'} in ${folder}${state}`,
+  };
 }

@@ -21,6 +21,10 @@ export interface ChildRequest {
   timeoutSeconds: Seconds;
   memoryCapBytes: Bytes | null;
   signal: AbortSignal;
+  /** Ends the child as a time limit does, and its result still counts. */
+  stop?: AbortSignal;
+  /** Hears standard output as it comes. */
+  onStdout?: (text: string) => void;
 }
 
 export interface ChildResult {
@@ -70,6 +74,7 @@ export async function runChild(request: ChildRequest): Promise<ChildResult> {
   });
   const stop = startStopping(child, cap.cgroup, request);
   const poll = pollMemory(child, cap.cgroup);
+  if (request.onStdout) child.stdout.setEncoding('utf8').on('data', request.onStdout);
   const [stdout, stderr, reportText] = [1, 2, 3].map((fd) => collect(child.stdio[fd] as Readable, fd === 3 ? Infinity : TAIL_CHARACTERS));
   child.stdin?.on('error', () => {}); // A child that never reads its input is no error of ours.
   child.stdin?.end(request.input ?? '');
@@ -131,6 +136,7 @@ function startStopping(child: ChildProcess, cgroup: MemoryCgroup | null, request
     if (cgroup) removeMemoryCgroup(cgroup);
   };
   request.signal.addEventListener('abort', terminate);
+  request.stop?.addEventListener('abort', terminate);
   live.add(atExit);
   if (!watchingExit) {
     process.on('exit', () => {
@@ -144,6 +150,7 @@ function startStopping(child: ChildProcess, cgroup: MemoryCgroup | null, request
       clearTimeout(timer);
       clearTimeout(killer);
       request.signal.removeEventListener('abort', terminate);
+      request.stop?.removeEventListener('abort', terminate);
       live.delete(atExit);
     },
   };
