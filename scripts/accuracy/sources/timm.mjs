@@ -34,24 +34,25 @@ export function rtx3090Rows(truth) {
   return lines(truth, 'timm_train_rtx3090.jsonl.gz').flatMap((row) => {
     if (row.notes.includes('SUSPECT')) return [];
     const channelsLast = row.notes.includes('layout nhwc');
-    return [
-      {
-        id: `${row.model} ${row.input} px ${channelsLast ? 'NHWC' : 'NCHW'} ${/torch [\d.]+/.exec(row.notes)?.[0]}`,
-        model: { reference: `timm:${row.model}`, options: { image: [row.input, row.input], attention: 'math' } },
-        setup: {
-          precision: 'amp-fp16',
-          optimizer: 'nesterov',
-          optimizerImplementation: 'single',
-          zeroGrad: 'to-zero',
-          zeroGradPosition: 'before-forward',
-          attention: 'math',
-          channelsLast,
-        },
-        device: 'rtx-3090',
-        stack: EAGER,
-        counter: 'bracket',
-        actual: { fits: row.max_batch_fits, fails: row.next_batch_ooms },
+    const release = /torch [\d.]+/.exec(row.notes)?.[0] ?? '';
+    const asked = {
+      id: `${row.model} ${row.input} px ${channelsLast ? 'NHWC' : 'NCHW'} ${release}`,
+      model: { reference: `timm:${row.model}`, options: { image: [row.input, row.input], attention: 'math' } },
+      setup: {
+        precision: 'amp-fp16',
+        optimizer: 'nesterov',
+        optimizerImplementation: 'single',
+        zeroGrad: 'to-zero',
+        zeroGradPosition: 'before-forward',
+        attention: 'math',
+        channelsLast,
       },
-    ];
+      device: 'rtx-3090',
+      stack: EAGER,
+      counter: 'bracket',
+      actual: { fits: row.max_batch_fits, fails: row.next_batch_ooms },
+    };
+    // Softmax in PyTorch 1.10 keeps its input beside its output, later releases the output alone.
+    return [asked, { ...asked, group: release === 'torch 1.10' ? release : 'torch 1.11, 1.12' }];
   });
 }

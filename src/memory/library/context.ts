@@ -4,7 +4,7 @@
  */
 import type { TargetDevice } from '../../machine/machine.js';
 import { MIB } from '../../units.js';
-import type { Range } from '../library.js';
+import { capabilityNumber, type Range } from '../library.js';
 
 /** When the driver copies kernels to the device: as they are first used, or all of a library's at once. */
 export type ModuleLoading = 'lazy' | 'eager';
@@ -28,22 +28,33 @@ const USUAL_MULTIPROCESSORS = 68;
 const LAZY_MODULES: Range = { low: 0, best: 20 * MIB, high: 120 * MIB };
 
 /**
- * All kernels of PyTorch, cuBLAS and cuDNN, as CUDA before 11.7 and PyTorch before 1.13 load them: networks without a
- * weight read 1451 MiB on an A100 (itu-rad/GPUMemNet, cnn_data_step1.csv), which is 1130 MiB over the bare context, and
- * training small networks there 250 MiB more (fake_tensor.xlsx); 1488 and 1687 MiB on an RTX 3090 without cuDNN (pytorch
- * issues 49877, 55277).
+ * All kernels of PyTorch, as CUDA before 11.7 and PyTorch before 1.13 load them, over the bare context: 1343 MB in all on a
+ * V100 (transformers' page on training with one GPU), 1451 MiB on an A100 (networks without a weight in
+ * itu-rad/GPUMemNet, cnn_data_step1.csv); 1687 MiB on an RTX 3090 (pytorch issue 55277; 1488 MiB a release before, 49877).
  */
-const EAGER_MODULES: Range = { low: 1130 * MIB, best: 1380 * MIB, high: 1700 * MIB };
+const EAGER_MODULES = 1130 * MIB;
+const EAGER_MODULES_SINCE_8_6 = 1440 * MIB;
+/** cuDNN's and cuBLAS' own: small networks that train read 250 MiB more on that A100 (fake_tensor.xlsx). */
+const EAGER_LIBRARIES = 250 * MIB;
+const EAGER_SPREAD = 250 * MIB;
 
 /** The context and loaded modules of a process on the device; on a CPU the interpreter with PyTorch imported. */
-export function contextBytes(target: Pick<TargetDevice, 'kind' | 'multiprocessors'>, loading: ModuleLoading = 'lazy'): Range {
+export function contextBytes(
+  target: Pick<TargetDevice, 'kind' | 'multiprocessors' | 'computeCapability'>,
+  loading: ModuleLoading = 'lazy',
+): Range {
   if (target.kind === 'cpu') return { low: 150 * MIB, best: 250 * MIB, high: 500 * MIB };
   if (target.kind !== 'cuda') return { low: 200 * MIB, best: 400 * MIB, high: 1000 * MIB };
   const bare = CONTEXT_BYTES + (target.multiprocessors ?? USUAL_MULTIPROCESSORS) * CONTEXT_BYTES_PER_MULTIPROCESSOR;
-  const modules = loading === 'eager' ? EAGER_MODULES : LAZY_MODULES;
+  const modules = loading === 'eager' ? eagerModules(capabilityNumber(target.kind, target.computeCapability)) : LAZY_MODULES;
   return {
     low: Math.round(bare * (1 - CONTEXT_SPREAD) + modules.low),
     best: Math.round(bare + modules.best),
     high: Math.round(bare * (1 + CONTEXT_SPREAD) + modules.high),
   };
+}
+
+function eagerModules(capability: number): Range {
+  const best = (capability >= 86 ? EAGER_MODULES_SINCE_8_6 : EAGER_MODULES) + EAGER_LIBRARIES;
+  return { low: best - EAGER_SPREAD, best, high: best + EAGER_SPREAD };
 }
