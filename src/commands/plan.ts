@@ -9,6 +9,7 @@ import { exportPlan } from '../output/export-plan.js';
 import { EXPORT_NAMES } from '../output/exporters/index.js';
 import { assertWritable, toDocument, toJson, writeOutput } from '../output/json.js';
 import { renderPlan } from '../output/plan-text.js';
+import { fitSpeed, foreseeSpeed } from '../plan/foreseen-speed.js';
 import { readModelFacts } from '../plan/model-facts.js';
 import { planTraining } from '../plan/plan.js';
 import { findRemedies } from '../plan/remedies.js';
@@ -54,7 +55,8 @@ export default class Plan extends BaseCommand {
     const model = readModelFacts(graph);
     const { recipe, named, fallback, optimizer } = await chooseRecipe(flags.recipe, model, flags.optimizer);
     const setup = { ...asked, optimizer };
-    const { memory, counts } = outlookOf(graph, setup, target);
+    const { memory, counts, traces } = outlookOf(graph, setup, target);
+    const speed = { model: graph, setup, target, maxMicro: memory.single.maxBatch.best, traces };
     const input: PlanInput = {
       device: target,
       host: host && { usableCores: host.cpu.usableCores },
@@ -63,7 +65,7 @@ export default class Plan extends BaseCommand {
       replicas: setup.gpus / setup.tensorParallel,
       memory,
       probed: null,
-      curve: null,
+      curve: foreseeSpeed(speed),
       recipe,
       recipeNamed: named,
       fallback,
@@ -73,7 +75,10 @@ export default class Plan extends BaseCommand {
     const draft = planTraining(input);
     const tell = (text: string) => this.progress(text);
     const measured = flags.probe ? await measure(graph, setup, target, draft, measureOptions(flags, this.interrupted, tell)) : null;
-    const plan = measured === null ? draft : planTraining({ ...input, probed: measured.probed, curve: measured.curve });
+    const plan =
+      measured === null
+        ? draft
+        : planTraining({ ...input, probed: measured.probed, curve: measured.curve && fitSpeed(speed, measured.curve) });
     const { warnings: own, ...fields } = plan;
     const warnings = [...own, ...(measured?.warnings ?? [])];
     const resolved = { ...setup, batch: plan.batch?.micro ?? setup.batch, accumulation: plan.batch?.accumulation ?? setup.accumulation };

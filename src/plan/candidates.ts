@@ -30,13 +30,15 @@ export interface CandidateRequest {
   learningRateAt: (effective: number) => number | null;
 }
 
-/** Seconds of one update of a split: `accumulation` micro steps, each with the optimizer's share, so a little too much. */
+/** Seconds of one update of a split: `accumulation` passes, and once what comes once an update where it is known apart. */
 export function stepSecondsOf(
   curve: SpeedCurve | null,
   { micro, accumulation }: Pick<BatchSplit, 'micro' | 'accumulation'>,
 ): Seconds | null {
   const time = stepTimeAt(curve, micro);
-  return time === null ? null : time.seconds * accumulation;
+  if (time === null) return null;
+  const once = Math.min(curve?.updateSeconds ?? 0, time.seconds);
+  return (time.seconds - once) * accumulation + once;
 }
 
 /**

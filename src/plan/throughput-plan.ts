@@ -35,19 +35,21 @@ export function foreseeThroughput({ split, curve, maxMicro, steps, sequence, pri
     totalSeconds,
     totalCost: times(totalSeconds, perSecond),
     source: point === null ? null : sourceOf(point.source, split),
-    why:
-      point === null
-        ? 'not known: measure it with --probe'
-        : split.replicas > 1
-          ? `${split.replicas} times one device, without the time of communication`
-          : split.accumulation > 1
-            ? `${split.accumulation} passes of one measured step each`
-            : 'one step at this micro batch',
+    why: point === null ? 'not known: measure it with --probe' : explain(point.source, split),
   };
+}
+
+function explain(source: Source, { replicas, accumulation }: BatchSplit): string {
+  if (source === 'estimated' || source === 'assumed') {
+    const from = source === 'assumed' ? 'typical rates of such a device' : "the device's rates";
+    return `predicted from the model's kernels and ${from}; measure it with --probe`;
+  }
+  if (replicas > 1) return `${replicas} times one device, without the time of communication`;
+  return accumulation > 1 ? `${accumulation} passes of one measured step each` : 'one step at this micro batch';
 }
 
 /** Several devices or passes are put together from one device's step: no longer what was measured. */
 function sourceOf(source: Source, { replicas, accumulation }: BatchSplit): Source {
-  if (source !== 'measured') return source;
-  return replicas > 1 ? 'estimated' : accumulation > 1 ? 'calibrated' : 'measured';
+  if (source === 'estimated' || source === 'assumed') return source;
+  return replicas > 1 ? 'estimated' : accumulation > 1 ? 'calibrated' : source;
 }

@@ -11,6 +11,8 @@ export interface SpeedPoint {
 /** What is known of a model's speed on one device: measured points, or points of a prediction. */
 export interface SpeedCurve {
   points: SpeedPoint[];
+  /** Part of every point that comes once an update, however many passes it has: optimizer and communication. Default: 0. */
+  updateSeconds?: Seconds;
 }
 
 export interface StepTime {
@@ -43,7 +45,14 @@ export function stepTimeAt(curve: SpeedCurve | null, batch: number): StepTime | 
   const right = batch > last.batch ? points.length - 1 : index;
   const [a, b] = [points[right - 1]!, points[right]!];
   const seconds = a.stepSeconds + ((b.stepSeconds - a.stepSeconds) * (batch - a.batch)) / (b.batch - a.batch);
-  return seconds > 0 ? { seconds, source: a.source === 'measured' && b.source === 'measured' ? 'calibrated' : 'estimated' } : null;
+  return seconds > 0 ? { seconds, source: between(a.source, b.source) } : null;
+}
+
+/** What lies between two points is not measured, and no better known than the worse of them. */
+function between(a: Source, b: Source): Source {
+  const order: Source[] = ['assumed', 'estimated', 'calibrated'];
+  const rank = (source: Source): number => (source === 'measured' ? 2 : Math.max(order.indexOf(source), 0));
+  return order[Math.min(rank(a), rank(b))]!;
 }
 
 /** Samples per second of one replica at a micro batch, null when not known. */

@@ -28,6 +28,8 @@ export interface SpeedCurve {
   flopsPerSample: number;
   source: Source;
   at(batch: number): SpeedPoint;
+  /** Part of a step that comes once an update, however many passes it has: the optimizer, and communication that shows. */
+  updateSeconds(batch: number): Seconds;
   /** The smallest batch of `ladder` that reaches 95 % of the best throughput on it; null where the ladder is empty. */
   knee(ladder: readonly number[]): number | null;
 }
@@ -81,7 +83,11 @@ export function predictSpeed(model: ModelGraph, setup: Setup, target: TargetDevi
     const reaching = points.filter((point) => point.samplesPerSecond >= KNEE_SHARE * best);
     return reaching.length === 0 ? null : Math.min(...reaching.map((point) => point.batch));
   };
-  return { flopsPerSample, source, at, knee };
+  const updateSeconds = (batch: number): Seconds => {
+    const [once, twice] = [1, 2].map((accumulation) => stepTime(work, { ...setup, accumulation }, batch, rates, COEFFICIENTS).seconds);
+    return Math.max(0, 2 * (once as number) - (twice as number));
+  };
+  return { flopsPerSample, source, at, updateSeconds, knee };
 }
 
 /** Powers of two up to a batch, and that batch. */

@@ -28,7 +28,8 @@ export class StepTraces {
     const key = `${batch}/${capability}/${outOfPlaceSums}/${accumulating}`;
     const known = this.made.get(key);
     if (known) return known;
-    const logsKernels = this.logsKernels || options.logsKernels === true;
+    // Sums out of place are how PyTorch traces itself, not how a device runs.
+    const logsKernels = (this.logsKernels && !outOfPlaceSums) || options.logsKernels === true;
     const trace = traceStep(this.model, { ...this.setup, batch }, { capability, outOfPlaceSums, accumulating, logsKernels });
     this.made.set(key, trace);
     return trace;

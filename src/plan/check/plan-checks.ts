@@ -1,5 +1,5 @@
 /** A saved plan held against a machine: the facts it adds, and the checks it asks for by itself. */
-import type { Bytes } from '../../units.js';
+import type { Bytes, Source } from '../../units.js';
 import type { Check, Fact, Facts } from './fact.js';
 
 /** What is looked at of a plan. */
@@ -8,7 +8,7 @@ export interface SavedPlan {
   device: { kind: string; name: string };
   setup: { gpus: number };
   batch: { micro: number; accumulation: number; effective: number } | null;
-  throughput: { samplesPerSecond: number | null };
+  throughput: { samplesPerSecond: number | null; source: Source | null };
   loader: { workers: number; hostBytes: Bytes | null } | null;
 }
 
@@ -26,14 +26,16 @@ export interface Fit {
 export function planFacts(plan: SavedPlan, fit: Fit | { kind: 'missing' | 'unknown'; reason: string }): Facts {
   const known = 'kind' in fit ? null : fit;
   const of = (fact: Fact): Fact => ('kind' in fit ? fit : fact);
-  const rate = plan.throughput.samplesPerSecond;
+  const { samplesPerSecond: rate, source } = plan.throughput;
+  // A prediction is good enough to plan with, not to pass a check with.
+  const isSeen = source === 'measured' || source === 'calibrated';
   return {
     fits: of({ kind: 'truth', value: known?.fits ?? false }),
     'memory.needed': of({ kind: 'bytes', value: known?.neededBytes ?? 0 }),
     'memory.usable': of({ kind: 'bytes', value: known?.device.usableBytes ?? 0 }),
     throughput:
-      rate === null
-        ? { kind: 'unknown', reason: 'the plan does not know its throughput: plan with --probe' }
+      rate === null || !isSeen
+        ? { kind: 'unknown', reason: 'nobody measured the throughput of this plan: plan with --probe' }
         : { kind: 'number', value: rate },
     'batch.micro': batchFact(plan, (batch) => batch.micro),
     'batch.accumulation': batchFact(plan, (batch) => batch.accumulation),
