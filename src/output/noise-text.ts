@@ -4,8 +4,10 @@ import { formatNumber } from '../plan/advice.js';
 import type { document } from './documents/noise.js';
 import { table } from './tables.js';
 
+type Measurement = NonNullable<z.infer<typeof document>['measurement']>;
+
 export function renderNoise(answer: unknown): string {
-  const { noiseScale, samples, criticalBatch, tradeoff, gradientSqNorm, trace } = answer as z.infer<typeof document>;
+  const { noiseScale, samples, criticalBatch, tradeoff, gradientSqNorm, trace, measurement } = answer as z.infer<typeof document>;
   if (noiseScale === null || criticalBatch === null) {
     return `not enough samples: ${samples} steps do not tell the gradient (|G|^2 ${formatNumber(gradientSqNorm ?? 0)}) from its noise (trace ${formatNumber(trace ?? 0)})`;
   }
@@ -20,9 +22,17 @@ export function renderNoise(answer: unknown): string {
     '',
     table(['batch', 'steps / fewest', 'samples / fewest'], rows),
     '',
+    ...(measurement === null ? [] : [describeMeasurement(measurement)]),
+    `batchfit plan MODEL --noise-scale ${Math.round(noiseScale.value)} takes it into a plan`,
     'well below it, double the batch makes half the steps; well above it, more samples are wasted',
     'it grows during training and falls with the learning rate: measure a tuned run, after its first phase',
   ].join('\n');
+}
+
+function describeMeasurement({ engine, data, device, trainSteps, loss }: Measurement): string {
+  const where = device === null ? engine : `${engine} (${device.backend}, ${device.kind})`;
+  const at = loss === null ? '' : `, at loss ${formatNumber(loss)}`;
+  return `measured with ${where} on ${data} after ${trainSteps} training steps${at}`;
 }
 
 export const SNIPPETS = {

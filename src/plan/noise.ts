@@ -1,5 +1,5 @@
 /** The gradient noise scale from squared gradient norms at two batch sizes. McCandlish et al. 2018, appendix A.1. */
-import { createRandom } from './random.js';
+import { createRandom } from '../random.js';
 import { tradeoff } from './scaling.js';
 
 /** Squared gradient norms of one training step: of a small batch (or the mean over several) and of a big one. */

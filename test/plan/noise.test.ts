@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { criticalBatch, estimateNoiseScale, fromMicroBatches, type NormSample, separate, tradeoffTable } from '../../src/plan/noise.js';
-import { createRandom } from '../../src/plan/random.js';
+import { createRandom } from '../../src/random.js';
 
 interface Simulation {
   squaredNorm?: number;

@@ -1,5 +1,6 @@
 /** The document of `batchfit noise`. */
 import { z } from 'zod';
+import { OPTIMIZERS } from '../../setup.js';
 import { count, source } from '../fields.js';
 
 const size = z.number().nonnegative();
@@ -20,5 +21,20 @@ export const document = z.object({
   criticalBatch: range.nullable().describe('the noise scale with the order of magnitude that it is known to'),
   tradeoff: z.array(z.object({ batch: count, relativeSteps: size, relativeSamples: size })),
   source: source.nullable(),
+  measurement: z
+    .object({
+      engine: z.enum(['torch', 'tfjs']),
+      model: z.string(),
+      data: z.string(),
+      device: z.object({ kind: z.string(), name: z.string().nullable(), backend: z.string(), totalBytes: count.nullable() }).nullable(),
+      optimizer: z.enum(OPTIMIZERS),
+      learningRate: z.number().positive(),
+      trainSteps: count.describe('optimizer steps on small batches before the norms were measured'),
+      seed: count,
+      seconds: size,
+      loss: z.number().nullable().describe('mean loss of the measured batches'),
+    })
+    .nullable()
+    .describe('how batchfit measured the norms; null for a log'),
   snippet: z.string().nullable().describe('lines that log the norms, where they were asked for'),
 });

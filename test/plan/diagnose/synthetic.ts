@@ -1,7 +1,7 @@
 /** Synthetic runs of known kinds: a curve over the run's share t in [0, 1], with seeded noise. */
 import type { Kind } from '../../../src/plan/diagnose/finding.js';
 import { emptyLog, type TrainingLog } from '../../../src/plan/diagnose/log.js';
-import { createRandom } from '../../../src/plan/random.js';
+import { createRandom } from '../../../src/random.js';
 
 export interface Run {
   name: string;

@@ -8,6 +8,7 @@ import type { TrialReport } from '../../report.js';
 import { UnsupportedError } from './call.js';
 import { type LoadedEngine, loadTensorFlow } from './load.js';
 import { watchTensorBytes } from './memory.js';
+import { measureNoise } from './noise-child.js';
 import type { ChildOrder, TrainingOrder } from './order.js';
 import { ignoredChoices, whyUnsupported } from './support.js';
 import { prepareTrainer } from './training.js';
@@ -42,12 +43,15 @@ function processPeakBytes(): number {
   return process.resourceUsage().maxRSS * 1024;
 }
 
-function train(engine: LoadedEngine, order: TrainingOrder): void {
-  const { tf } = engine;
-  const { setup, graph, sizes, steps, warmupSteps } = order;
+function prepare(engine: LoadedEngine, { setup, noise }: TrainingOrder): void {
   const refusal = whyUnsupported(setup, engine.deviceKind);
   if (refusal) throw new UnsupportedError(refusal);
   report.warnings = ignoredChoices(setup);
+  if (noise) tell({ phase: 'build' });
+}
+
+function train({ tf }: LoadedEngine, order: TrainingOrder): void {
+  const { setup, graph, sizes, steps, warmupSteps } = order;
   const peak = watchTensorBytes(tf);
   tell({ phase: 'build' });
   const trainer = prepareTrainer(tf, graph, setup, sizes);
@@ -70,7 +74,17 @@ async function main(): Promise<void> {
   const order = JSON.parse(readFileSync(0, 'utf8')) as ChildOrder;
   const engine = await loadTensorFlow(order.flavor, order.entry);
   tell({ device: { kind: engine.deviceKind, name: null, backend: engine.backend, totalBytes: null } });
-  if (order.graph) train(engine, order);
+  if (order.graph) prepare(engine, order);
+  if (order.graph && order.noise) {
+    measureNoise(
+      engine.tf,
+      order,
+      order.noise,
+      (phase) => tell({ phase }),
+      (line) => writeSync(3, `${JSON.stringify(line)}\n`),
+    );
+    tell({ status: 'done', phase: null, processPeakBytes: processPeakBytes() });
+  } else if (order.graph) train(engine, order);
   else tell({ status: 'done', phase: null });
 }
 

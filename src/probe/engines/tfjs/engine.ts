@@ -8,7 +8,7 @@ import { engineFolder } from './folder.js';
 import { type Candidate, locateTfjs } from './locate.js';
 import type { TrainingOrder } from './order.js';
 
-interface Choice {
+export interface Choice {
   candidate: Candidate;
   check: Extract<LoadCheck, { works: true }>;
   /** Better candidates that do not load, each with why. */
@@ -45,7 +45,7 @@ export function createTfjsEngine(workingDirectory: string = process.cwd()): Engi
       if (refusal) return unsupported(request, refusal);
       const child = await runChild({
         command: childCommand(),
-        environment: { ...childEnvironment(chosen.candidate), ...deviceEnvironment(request, chosen.check.device) },
+        environment: environmentOf(request, chosen),
         input: JSON.stringify(orderOf(request, chosen.candidate)),
         timeoutSeconds: request.timeoutSeconds,
         memoryCapBytes: request.memoryCapBytes,
@@ -57,7 +57,7 @@ export function createTfjsEngine(workingDirectory: string = process.cwd()): Engi
   };
 }
 
-async function chooseCandidate(workingDirectory: string): Promise<Choice | { broken: string[] }> {
+export async function chooseCandidate(workingDirectory: string): Promise<Choice | { broken: string[] }> {
   const broken: string[] = [];
   for (const candidate of locateTfjs(workingDirectory)) {
     const check = await checkCandidate(candidate).catch((error: Error): LoadCheck => ({ works: false, reason: error.message }));
@@ -67,7 +67,7 @@ async function chooseCandidate(workingDirectory: string): Promise<Choice | { bro
   return { broken };
 }
 
-function missing(broken: string[]): MissingError {
+export function missing(broken: string[]): MissingError {
   if (broken.length === 0) return new MissingError('ENGINE_MISSING', 'the tfjs engine is not installed', INSTALL_HINT);
   return new MissingError(
     'ENGINE_BROKEN',
@@ -77,11 +77,15 @@ function missing(broken: string[]): MissingError {
 }
 
 /** What this engine cannot do whatever the model: other kinds of models, and devices that it does not have. */
-function refuse(request: TrialRequest, device: string): string | null {
+export function refuse(request: TrialRequest, device: string): string | null {
   if (request.model.kind !== 'graph') return 'the tfjs engine runs graphs: a profile, a spec, a config.json or an exported graph';
   const wanted = request.device?.split(':')[0];
   if (wanted && wanted !== 'cpu' && wanted !== device) return `TensorFlow.js runs on "${device}" here, not on "${request.device}"`;
   return null;
+}
+
+export function environmentOf(request: TrialRequest, { candidate, check }: Choice): Record<string, string> {
+  return { ...childEnvironment(candidate), ...deviceEnvironment(request, check.device) };
 }
 
 function deviceEnvironment(request: TrialRequest, device: string): Record<string, string> {
@@ -95,7 +99,7 @@ function deviceEnvironment(request: TrialRequest, device: string): Record<string
   };
 }
 
-function orderOf(request: TrialRequest, candidate: Candidate): TrainingOrder {
+export function orderOf(request: TrialRequest, candidate: Candidate): TrainingOrder {
   if (request.model.kind !== 'graph') throw new TypeError('not a graph');
   const { setup, sizes, steps, warmupSteps } = request;
   return { flavor: candidate.flavor, entry: candidate.entry, graph: request.model.graph, setup, sizes, steps, warmupSteps };

@@ -2,6 +2,7 @@
 import type { ModelGraph } from '../../../model/graph.js';
 import type { SymbolValues } from '../../../model/sizes.js';
 import type { Setup } from '../../../setup.js';
+import type { NoiseOrder } from '../../noise/order.js';
 import type { Flavor } from './locate.js';
 
 interface LoadOrder {
@@ -18,6 +19,8 @@ export interface TrainingOrder extends Omit<LoadOrder, 'graph'> {
   sizes: SymbolValues;
   steps: number;
   warmupSteps: number;
+  /** Set where gradient norms are measured instead. */
+  noise?: NoiseOrder;
 }
 
 export type ChildOrder = LoadOrder | TrainingOrder;

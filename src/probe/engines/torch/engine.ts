@@ -7,7 +7,7 @@ import type { Engine, EngineStatus, TrialRequest, TrialResult } from '../../engi
 import { trialFromChild } from '../../outcome.js';
 import { findTorch, type TorchCheck } from './python.js';
 
-const WORKER = fileURLToPath(new URL('./worker.py', import.meta.url));
+export const WORKER = fileURLToPath(new URL('./worker.py', import.meta.url));
 const INSTALL_HINT = 'run: batchfit engines install torch, or name a Python that has it in BATCHFIT_PYTHON';
 
 export function createTorchEngine(): Engine {

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import json
 import os
@@ -14,6 +13,8 @@ from typing import Any, Callable
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from .user_code import NoSuchFunction, load_function
 
 
 class Unsupported(Exception):
@@ -202,17 +203,10 @@ def _take_the_eager_path() -> None:
 
 
 def _python_file(path: str, function: str, options: Options) -> Example:
-    spec = importlib.util.spec_from_file_location("batchfit_user_model", path)
-    if spec is None or spec.loader is None or not os.path.isfile(path):
-        raise Unsupported(f"{path}: no such Python file")
-    code = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = code
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-    spec.loader.exec_module(code)
-    make = getattr(code, function, None)
-    if not callable(make):
-        found = ", ".join(name for name, value in vars(code).items() if inspect.isfunction(value) and value.__module__ == spec.name)
-        raise Unsupported(f'{path}: no function "{function}" (it has: {found or "none"})')
+    try:
+        make = load_function(path, function, "batchfit_user_model")
+    except NoSuchFunction as error:
+        raise Unsupported(str(error)) from None
     made = make()
     if isinstance(made, nn.Module) or not isinstance(made, (tuple, list)) or not 2 <= len(made) <= 4 or not isinstance(made[0], nn.Module):
         raise Unsupported(f"{path}:{function}: expected (module, example inputs[, loss[, example targets]]), found {type(made).__name__}")

@@ -102,7 +102,7 @@ def attention_kernel(wanted: str) -> Any:
 def train(request: dict[str, Any], device: Device, say: Callable[[str], None]) -> list[float]:
     """Runs the steps; returns the seconds of each timed one."""
     setup = request["setup"]
-    _set_float32_products(setup["precision"] == "tf32")
+    set_float32_products(setup["precision"] == "tf32")
     trainee = make_trainee(request, device)
     optimizer = make_optimizer(setup["optimizer"], setup["optimizerImplementation"], trainee.parameters)
     scaler = torch.amp.GradScaler(device.device.type, enabled=setup["precision"] == "amp-fp16")
@@ -148,6 +148,6 @@ def train(request: dict[str, Any], device: Device, say: Callable[[str], None]) -
     return seconds
 
 
-def _set_float32_products(tf32: bool) -> None:
+def set_float32_products(tf32: bool) -> None:
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32

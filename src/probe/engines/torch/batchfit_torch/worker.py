@@ -29,7 +29,10 @@ class Reporter:
 
     def send(self, status: str, **fields: Any) -> None:
         self.known |= fields
-        print(json.dumps({"schema": SCHEMA, "status": status, **self.known}), file=self.file, flush=True)
+        self.line({"schema": SCHEMA, "status": status, **self.known})
+
+    def line(self, fields: dict[str, Any]) -> None:
+        print(json.dumps(fields), file=self.file, flush=True)
 
 
 def die_with_parent() -> None:
@@ -43,16 +46,22 @@ def run(request: dict[str, Any], reporter: Reporter) -> int:
         import torch
         from .device import Device, Unavailable
         from .interpreter import Unrunnable
+        from .noise import measure
         from .references import Unsupported
+        from .samples import BadData
         from .training import NotSupported, train
     except (ImportError, OSError) as error:
         reporter.send("error", error=f"torch cannot be imported: {error}")
         return 1
-    refusals = (Unavailable, Unrunnable, Unsupported, NotSupported)
+    refusals = (Unavailable, Unrunnable, Unsupported, NotSupported, BadData)
     device = None
     try:
         device = Device(request["device"])
         reporter.send("running", device=device.describe(), phase="build")
+        if "noise" in request:
+            measure(request, device, reporter.send, reporter.line)
+            reporter.send("done", phase=None, **device.peaks())
+            return 0
         seconds = train(request, device, lambda phase: reporter.send("running", phase=phase))
         spilled = device.spilled()
         if spilled:

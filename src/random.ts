@@ -1,4 +1,4 @@
-/** A small seeded generator, so that resampling gives the same answer for the same data (this room has no randomness of its own). */
+/** A small seeded generator: resampling and drawing give the same answer for the same data in rooms that have no randomness of their own. */
 
 /** mulberry32: uniform in [0, 1). */
 export function createRandom(seed: number): () => number {
