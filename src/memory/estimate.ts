@@ -3,8 +3,9 @@ import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import type { Bytes, Source } from '../units.js';
+import { largestBatch } from './largest.js';
 import { contextBytes, type ModuleLoading } from './library/context.js';
-import { capabilityNumber, type Range, resolveImplementation, workspaces } from './library.js';
+import { capabilityNumber, type Range, resolveImplementation } from './library.js';
 import type { LoopPhase } from './loop.js';
 import { withOptimizerDefault } from './optimizers.js';
 import type { Simulator } from './simulator.js';
@@ -65,16 +66,19 @@ export interface MemoryEstimate {
 export interface Stack {
   /** Default: lazy, as PyTorch 1.13 and later ask for. */
   moduleLoading: ModuleLoading;
+  /** torch.backends.cudnn.benchmark: convolutions take the fastest algorithm, whatever workspace it needs. Default: false. */
+  cudnnBenchmark: boolean;
 }
 
-/** Beyond this nothing is searched: data sets are smaller. */
-const LARGEST_BATCH = 2 ** 24;
+/** How exactly the ends of a range of batches are looked for. */
+const RANGE_TOLERANCE = 0.005;
 
-/** A first step around the guessed batch, as a share of it. */
-const GUESS_ERROR = 0.005;
-
-/** How far the reserve may be off upwards before a device figure is exceeded: cuDNN's workspaces and fragmentation. */
+/**
+ * How far the reserve may be off upwards before a device figure is exceeded: cuDNN's workspaces and fragmentation. Passed by
+ * 2 % of xMem's readings; where cuDNN picks by speed alone, by 5 % of GPUMemNet's on an A100 (docs/accuracy.md).
+ */
 const RESERVE_HIGH = 1.06;
+const BENCHMARK_RESERVE_HIGH = 1.15;
 const RESERVE_LOW = 0.97;
 
 /**
@@ -95,6 +99,7 @@ export class Estimator {
   private readonly capability: number;
   private readonly setup: Setup;
   private readonly context: Range;
+  private readonly reserveHigh: number;
   /** As PyTorch traces itself, and as it runs: sums of gradients differ. */
   private readonly traced: Simulator;
   private readonly running: Simulator;
@@ -111,15 +116,15 @@ export class Estimator {
     checkCovered(setup);
     this.capability = capabilityNumber(target.kind, target.computeCapability);
     this.setup = resolveImplementation(withOptimizerDefault(setup), this.capability);
-    this.context = contextBytes(target, stack.moduleLoading);
+    const convolves = model.nodes.some(({ op }) => op.startsWith('aten.conv'));
+    this.context = contextBytes({ target, loading: stack.moduleLoading ?? 'lazy', convolves });
+    this.reserveHigh = stack.cudnnBenchmark && convolves ? BENCHMARK_RESERVE_HIGH : RESERVE_HIGH;
     this.traced = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: true });
     this.running = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: false });
   }
 
   /** Memory at one batch, without asking what fits. */
   memory(batch: number): Memory {
-    // Both ends of the line that gives every other batch, the reported one exactly.
-    for (const each of [batch, 2 * batch]) this.running.trace(each);
     const tensors = this.traced.tensorPeak(batch);
     const tensorReserved = this.traced.reserved(batch, false);
     const live = this.running.tensorPeak(batch);
@@ -132,7 +137,7 @@ export class Estimator {
     const moreDevice = this.deviceBytes(this.running.reserved(2 * batch, true).peakReserved).best;
     const lessDevice = this.deviceBytes(this.running.reserved(batch, true).peakReserved).best;
     const perSampleBytes = Math.max(0, Math.round((moreDevice - lessDevice) / batch));
-    const space = workspaces(this.capability, this.running.trace(batch)).reduce((sum, bytes) => sum + bytes, 0);
+    const space = this.running.workspaceBytes(batch);
     const { breakdown } = live;
     const each = (a: number, b: number): number => Math.max(0, Math.round((b - a) / batch));
     return {
@@ -159,9 +164,10 @@ export class Estimator {
     };
   }
 
-  /** The whole estimate at one batch. */
+  /** The whole estimate at one batch, which is traced itself; the others follow from it. */
   estimate(batch: number): MemoryEstimate {
     const trace = this.traced.trace(batch);
+    this.running.trace(batch);
     const memory = this.memory(batch);
     return {
       batch,
@@ -182,7 +188,7 @@ export class Estimator {
     return {
       low: Math.round(reserved * RESERVE_LOW + this.context.low),
       best: reserved + this.context.best,
-      high: Math.round(reserved * RESERVE_HIGH + this.context.high),
+      high: Math.round(reserved * this.reserveHigh + this.context.high),
     };
   }
 
@@ -191,45 +197,35 @@ export class Estimator {
     const room = this.room(figure);
     if (room <= 0) return false;
     if (this.capability === 0) return this.running.tensorPeak(batch).requestedBytes <= room;
-    return !this.running.reservedWithin(batch, room).outOfMemory;
+    return this.running.fitsWithin(batch, room);
   }
 
-  /** The largest batch that fits by a figure: from a straight line through two batches, then bracketed and bisected. */
+  /** The largest batch that fits by a figure; those of the range to half a percent. */
   largest(figure: keyof Range): number {
     const known = this.known.get(figure);
     if (known !== undefined) return known;
-    const guess = this.guess(figure);
-    let fitting = 0;
-    let failing = LARGEST_BATCH + 1;
-    let step = Math.max(1, Math.round(guess * GUESS_ERROR));
-    for (let batch = guess; failing - fitting > 1; ) {
-      if (this.fits(batch, figure)) fitting = batch;
-      else failing = batch;
-      if (fitting > 0 && failing <= LARGEST_BATCH) break;
-      batch = fitting > 0 ? Math.min(fitting + step, LARGEST_BATCH) : Math.max(failing - step, 1);
-      step *= 2;
-    }
-    while (failing - fitting > 1) {
-      const middle = (fitting + failing) >> 1;
-      if (this.fits(middle, figure)) fitting = middle;
-      else failing = middle;
-    }
-    this.known.set(figure, fitting);
-    return fitting;
-  }
-
-  private guess(figure: keyof Range): number {
-    const [one, two] = [2, 4].map((batch) => this.running.reserved(batch, true).peakReserved) as [number, number];
-    const best = figure === 'best' ? 0 : this.largest('best');
-    const [batch, bytes] = best > 0 ? [best, this.running.reserved(best, true).peakReserved] : [4, two];
-    const perSample = best > 4 ? (bytes - two) / (best - 4) : (two - one) / 2;
     const room = this.room(figure);
-    return perSample > 0 ? Math.min(Math.max(Math.round(batch + (room - bytes) / perSample), 1), LARGEST_BATCH) : 1;
+    const { running } = this;
+    const lines =
+      this.capability === 0
+        ? [{ bytes: (batch: number) => running.tensorPeak(batch).requestedBytes, room }]
+        : [
+            { bytes: (batch: number) => running.reserved(batch, true).peakAllocated, room },
+            { bytes: (batch: number) => running.reserved(batch, true).peakReserved, room },
+          ];
+    const largest = largestBatch({
+      fits: (batch) => this.fits(batch, figure),
+      lines,
+      through: running.anchors,
+      tolerance: figure === 'best' ? 0 : RANGE_TOLERANCE,
+    });
+    this.known.set(figure, largest);
+    return largest;
   }
 
   /** Bytes that the allocator may reserve by a figure. */
   private room(figure: keyof Range): number {
-    const factor = figure === 'high' ? RESERVE_HIGH : figure === 'low' ? RESERVE_LOW : 1;
+    const factor = figure === 'high' ? this.reserveHigh : figure === 'low' ? RESERVE_LOW : 1;
     return (this.target.usableBytes - this.context[figure]) / factor;
   }
 }

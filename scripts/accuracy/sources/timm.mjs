@@ -1,8 +1,8 @@
 /** timm models: device memory on an A100 of 40 GB, and the largest batch of a ladder on an RTX 3090. */
 import { GIB, lines } from '../read.mjs';
 
-/** Both ran on CUDA 11 stacks that load all kernels at once. */
-const EAGER = { moduleLoading: 'eager' };
+/** Both ran on CUDA 11 stacks that load all kernels at once, and let cuDNN pick by speed. */
+const EAGER = { moduleLoading: 'eager', cudnnBenchmark: true };
 
 /**
  * Whole-device readings of training runs. The source states neither precision, optimizer nor stack: fp32 and one optimizer

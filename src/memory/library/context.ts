@@ -34,19 +34,24 @@ const LAZY_MODULES: Range = { low: 0, best: 20 * MIB, high: 120 * MIB };
  */
 const EAGER_MODULES = 1130 * MIB;
 const EAGER_MODULES_SINCE_8_6 = 1440 * MIB;
-/** cuDNN's and cuBLAS' own: small networks that train read 250 MiB more on that A100 (fake_tensor.xlsx). */
-const EAGER_LIBRARIES = 250 * MIB;
+/** cuDNN's own, once it is used: small convolutional networks that train read 250 MiB more on that A100 (fake_tensor.xlsx). */
+const EAGER_CUDNN = 250 * MIB;
 const EAGER_SPREAD = 250 * MIB;
 
+/** What decides a process' context. */
+export interface Process {
+  target: Pick<TargetDevice, 'kind' | 'multiprocessors' | 'computeCapability'>;
+  loading: ModuleLoading;
+  /** Whether it uses cuDNN. */
+  convolves: boolean;
+}
+
 /** The context and loaded modules of a process on the device; on a CPU the interpreter with PyTorch imported. */
-export function contextBytes(
-  target: Pick<TargetDevice, 'kind' | 'multiprocessors' | 'computeCapability'>,
-  loading: ModuleLoading = 'lazy',
-): Range {
+export function contextBytes({ target, loading, convolves }: Process): Range {
   if (target.kind === 'cpu') return { low: 150 * MIB, best: 250 * MIB, high: 500 * MIB };
   if (target.kind !== 'cuda') return { low: 200 * MIB, best: 400 * MIB, high: 1000 * MIB };
   const bare = CONTEXT_BYTES + (target.multiprocessors ?? USUAL_MULTIPROCESSORS) * CONTEXT_BYTES_PER_MULTIPROCESSOR;
-  const modules = loading === 'eager' ? eagerModules(capabilityNumber(target.kind, target.computeCapability)) : LAZY_MODULES;
+  const modules = loading === 'eager' ? eagerModules(target, convolves) : LAZY_MODULES;
   return {
     low: Math.round(bare * (1 - CONTEXT_SPREAD) + modules.low),
     best: Math.round(bare + modules.best),
@@ -54,7 +59,8 @@ export function contextBytes(
   };
 }
 
-function eagerModules(capability: number): Range {
-  const best = (capability >= 86 ? EAGER_MODULES_SINCE_8_6 : EAGER_MODULES) + EAGER_LIBRARIES;
+function eagerModules(target: Process['target'], convolves: boolean): Range {
+  const since = capabilityNumber(target.kind, target.computeCapability) >= 86;
+  const best = (since ? EAGER_MODULES_SINCE_8_6 : EAGER_MODULES) + (convolves ? EAGER_CUDNN : 0);
   return { low: best - EAGER_SPREAD, best, high: best + EAGER_SPREAD };
 }
