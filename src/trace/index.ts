@@ -11,6 +11,10 @@ import './ops/factories.js';
 import './ops/attention.js';
 import './ops/loss.js';
 import './ops/experts.js';
+import './ops/pooling-3d.js';
+import './ops/recurrent.js';
+import './ops/special.js';
+import './ops/distances.js';
 
 export { type Leaf, runBackward } from './autograd.js';
 export { ELEMENT_BYTES, type ElementType } from './dtype.js';

@@ -8,7 +8,7 @@ import { clone, elementwise, resultType } from './core.js';
 
 type UnaryBackward = (s: Session, grad: Tensor, saved: Tensor) => Tensor;
 
-interface Unary {
+export interface Unary {
   /** What backward needs: the input, the result, or nothing. */
   saves: 'input' | 'result' | 'nothing';
   /** What the in-place form keeps: its result where the formula has such a form, else a copy of the input. */
@@ -20,7 +20,7 @@ interface Unary {
 const fused: UnaryBackward = (s, grad, saved) => elementwise(s, [grad, saved]);
 
 /** An expression of several kernels: each step's result lives until the last one is done. */
-function steps(count: number): UnaryBackward {
+export function steps(count: number): UnaryBackward {
   return (s, grad, saved) => {
     for (let i = 1; i < count; i++) elementwise(s, [saved]);
     return elementwise(s, [grad, saved]);
@@ -303,11 +303,15 @@ const logSigmoidRule: Rule = (s, args) => {
   return out;
 };
 
-const noGradient: Rule = (s, args) => elementwise(s, [tensor(args[0])]);
+export const noGradient: Rule = (s, args) => elementwise(s, [tensor(args[0])]);
 const sameInPlace: Rule = (_, args) => tensor(args[0]);
 
-for (const [name, rule] of Object.entries(UNARY))
-  define({ [name]: unaryRule(name, rule, false), [`${name}_`]: unaryRule(name, rule, true) });
+/** The rules of a function of one tensor and of its in-place form. */
+export function unary(name: string, rule: Unary): Record<string, Rule> {
+  return { [name]: unaryRule(name, rule, false), [`${name}_`]: unaryRule(name, rule, true) };
+}
+
+for (const [name, rule] of Object.entries(UNARY)) define(unary(name, rule));
 for (const name of ['eq', 'ne', 'lt', 'le', 'gt', 'ge', 'logical_and', 'logical_or', 'logical_xor', 'isnan', 'isinf'])
   define({ [name]: compareRule });
 for (const name of [

@@ -33,7 +33,7 @@ const crossEntropyRule: Rule = (s, args) => {
 };
 
 /** A loss between two tensors: one kernel forward, one of the input's size backward. */
-function pairwise(name: string): Rule {
+export function pairwise(name: string): Rule {
   return (s, args) => {
     const x = tensor(args[0]);
     const target = tensor(args[1]);

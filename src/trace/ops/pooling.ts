@@ -10,7 +10,8 @@ function sized(s: Session, like: Tensor, shape: readonly number[], type = like.t
   return s.empty(shape, type, suggestsChannelsLast(like) ? channelsLastStrides(shape) : contiguousStrides(shape));
 }
 
-function pooled(size: number, kernel: number, stride: number, padding: number, dilation: number, ceil: boolean): number {
+/** Windows along one dimension. */
+export function pooled(size: number, kernel: number, stride: number, padding: number, dilation: number, ceil: boolean): number {
   const span = size + 2 * padding - dilation * (kernel - 1) - 1;
   const out = (ceil ? Math.ceil(span / stride) : Math.floor(span / stride)) + 1;
   return ceil && (out - 1) * stride >= size + padding ? out - 1 : out;
