@@ -31,12 +31,17 @@ export interface Warmup {
 
 const GOYAL_EPOCHS = 5;
 const GOYAL = 'Goyal et al. 2017 (arXiv 1706.02677)';
+/** Of a run that is too short for the untuned warm-up: the share that Marek et al. 2025 warm up for. */
+const SHORT_RUN_SHARE = 0.05;
+/** A warm-up beyond this share of a run leaves it too little. */
+const LONGEST_SHARE = 0.2;
 
 /**
  * - SGD family: 5 epochs from the reference rate when the batch grows (Goyal), the recipe's own warm-up otherwise.
  * - LARS and LAMB: the recipe's epochs times kappa (LEGW).
  * - Adam family: the recipe's warm-up at the same samples or tokens, never below 1 / (1 - beta2) steps; without a recipe
  *   2 / (1 - beta2) steps (Ma and Yarats).
+ * Both are for long runs: a short one warms up for a share of its steps, and small data for no more than 5 epochs.
  */
 export function chooseWarmup(request: WarmupRequest): Warmup {
   const { optimizer, recipe, batch } = request;
@@ -64,19 +69,24 @@ function none(why: string, citation: string): Warmup {
   return { steps: 0, epochs: 0, fromFraction: 1, why, citation };
 }
 
+/** Goyal's run has 90 epochs, and found the length not to matter much: a run of few epochs keeps most of them at full rate. */
 function gradual(request: WarmupRequest): Warmup {
-  const why = `${GOYAL_EPOCHS} epochs, a little more at every step, from the reference rate to ${formatNumber(request.kappa!)} times it`;
-  return finish(request, { epochs: GOYAL_EPOCHS }, 1 / request.kappa!, why, GOYAL);
+  const { totalSteps, stepsPerEpoch, kappa } = request;
+  const how = `a little more at every step, from the reference rate to ${formatNumber(kappa!)} times it`;
+  const longest = totalSteps === null ? null : Math.max(1, Math.floor(LONGEST_SHARE * totalSteps));
+  if (longest !== null && stepsPerEpoch !== null && GOYAL_EPOCHS * stepsPerEpoch > longest) {
+    const why = `${LONGEST_SHARE * 100} % of a run that is too short for ${GOYAL_EPOCHS} epochs of warm-up, ${how}`;
+    return finish(request, { steps: longest }, 1 / kappa!, why, GOYAL);
+  }
+  return finish(request, { epochs: GOYAL_EPOCHS }, 1 / kappa!, `${GOYAL_EPOCHS} epochs, ${how}`, GOYAL);
 }
 
-/** Of a run that is too short for the untuned warm-up: the share that Marek et al. 2025 warm up for. */
-const SHORT_RUN_SHARE = 0.05;
-/** A warm-up beyond this share of a run leaves it too little. */
-const LONGEST_SHARE = 0.2;
-
-/** Ma and Yarats 2019: linear over 2 / (1 - beta2) steps needs no tuning; in a short run 5 % of its steps. */
+/**
+ * Ma and Yarats 2019: linear over 2 / (1 - beta2) steps needs no tuning; in a short run 5 % of its steps. While the length
+ * of the run is not known, 5 epochs are the most (Goyal's warm-up, and the default of timm's training script).
+ */
 function untuned(request: WarmupRequest): Warmup {
-  const { totalSteps } = request;
+  const { totalSteps, stepsPerEpoch } = request;
   const beta2 = request.beta2 ?? OPTIMIZER_DEFAULTS.adam.beta2!;
   const steps = Math.round(2 / (1 - beta2));
   if (totalSteps !== null && steps > LONGEST_SHARE * totalSteps) {
@@ -88,6 +98,10 @@ function untuned(request: WarmupRequest): Warmup {
       `5 % of a run that is too short for 2 / (1 - beta2) = ${steps} steps`,
       'Marek et al. 2025 (arXiv 2507.07101)',
     );
+  }
+  if (totalSteps === null && stepsPerEpoch !== null && steps > GOYAL_EPOCHS * stepsPerEpoch) {
+    const why = `${GOYAL_EPOCHS} epochs of small data, where 2 / (1 - beta2) = ${steps} steps would be ${formatNumber(steps / stepsPerEpoch)}; with --epochs it follows the run`;
+    return finish(request, { epochs: GOYAL_EPOCHS }, 0, why, "default of timm's train.py, as in Goyal et al. 2017");
   }
   return finish(request, { steps }, 0, `2 / (1 - beta2) steps with beta2 ${formatNumber(beta2)}`, 'Ma and Yarats 2019 (arXiv 1910.04209)');
 }
