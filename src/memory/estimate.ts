@@ -1,10 +1,12 @@
 /** Estimates what training takes: tensors, what the allocator reserves for them, what the device shows, and what fits. */
+import type { Warning } from '../errors.js';
 import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import type { Bytes, Source } from '../units.js';
 import { largestBatch } from './largest.js';
 import { contextBytes, type ModuleLoading } from './library/context.js';
+import { assumptionsOf } from './assumptions.js';
 import { capabilityNumber, type Range, resolveImplementation } from './library.js';
 import type { LoopPhase } from './loop.js';
 import { withOptimizerDefault } from './optimizers.js';
@@ -103,6 +105,8 @@ export class Estimator {
   /** As PyTorch traces itself, and as it runs: sums of gradients differ. */
   private readonly traced: Simulator;
   private readonly running: Simulator;
+  /** What the figures rest on that nobody has checked against a run. */
+  readonly assumptions: Warning[];
   private readonly known = new Map<string, number>();
 
   constructor(
@@ -114,6 +118,7 @@ export class Estimator {
     stack: Partial<Stack> = {},
   ) {
     checkCovered(setup);
+    this.assumptions = assumptionsOf(model, setup);
     this.capability = capabilityNumber(target.kind, target.computeCapability);
     this.setup = resolveImplementation(withOptimizerDefault(setup), this.capability);
     const convolves = model.nodes.some(({ op }) => op.startsWith('aten.conv'));
@@ -160,7 +165,7 @@ export class Estimator {
       perSampleBytes,
       perSampleActivationBytes: each(breakdown.activations, more.breakdown.activations),
       perSampleGradientBytes: each(breakdown.temporaries, more.breakdown.temporaries),
-      source: 'estimated',
+      source: this.assumptions.length > 0 ? 'assumed' : 'estimated',
     };
   }
 

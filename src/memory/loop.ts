@@ -15,9 +15,9 @@ export type LoopPhase = 'forward' | 'backward' | 'optimizer';
 
 export interface Loop {
   /** Births (id) and deaths (-1 - id). */
-  events: Events;
+  events: Int32Array;
   /** For each id its size: an index into `sizes` of the traces laid end to end. */
-  sizeIndex: number[];
+  sizeIndex: Int32Array;
   categories: Category[];
   /** Where each phase of each step begins. */
   marks: { at: number; phase: LoopPhase | 'between'; step: number }[];
@@ -30,16 +30,31 @@ export interface LoopTraces {
 }
 
 /** Bytes by size index: the traces' storages, the optimizer's state and temporaries, the clipping's. */
-export function sizesOf(traces: LoopTraces, setup: Setup): number[] {
+export function sizesOf(traces: LoopTraces, setup: Setup): Float64Array {
   const { trained } = traces.fresh;
   const { states, scratch } = optimizerStep(setup.optimizer, setup.optimizerImplementation, trained);
-  return [
-    ...traces.fresh.bytes,
-    ...(traces.accumulating?.bytes ?? []),
-    ...states,
-    ...scratch.sizes,
-    ...clippingTemporaries(trained.length),
-  ];
+  const parts = [traces.fresh.bytes, traces.accumulating?.bytes ?? [], states, scratch.sizes, clippingTemporaries(trained.length)];
+  const sizes = new Float64Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    sizes.set(part, at);
+    at += part.length;
+  }
+  return sizes;
+}
+
+const EVENT_LISTS = ['makeInputs', 'forward', 'backward', 'dropLoss', 'dropInputs', 'dropOutputs', 'dropGradients'] as const;
+
+/** Whether two traces give the same loop, so that they differ in sizes alone. */
+export function haveSameOrder(a: LoopTraces, b: LoopTraces): boolean {
+  return sameOrder(a.fresh, b.fresh) && (!a.accumulating || !b.accumulating || sameOrder(a.accumulating, b.accumulating));
+}
+
+function sameOrder(a: StepTrace, b: StepTrace): boolean {
+  return (
+    a.bytes.length === b.bytes.length &&
+    EVENT_LISTS.every((name) => a[name].length === b[name].length && a[name].every((event, i) => event === b[name][i]))
+  );
 }
 
 export function buildLoop(traces: LoopTraces, setup: Setup): Loop {
@@ -68,7 +83,8 @@ class LoopBuilder {
     const { fresh } = this.traces;
     for (let id = 0; id < fresh.permanent; id++) this.birth(id, fresh.categories[id] as Category);
     for (let step = 0; step < STEPS; step++) this.step(step);
-    return { events: this.events, sizeIndex: this.sizeIndex, categories: this.categories, marks: this.marks };
+    const { categories, marks } = this;
+    return { events: Int32Array.from(this.events), sizeIndex: Int32Array.from(this.sizeIndex), categories, marks };
   }
 
   private birth(sizeIndex: number, category: Category): number {

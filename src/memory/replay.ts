@@ -1,7 +1,7 @@
 /** Plays a loop through an allocator and reads the peaks. */
 
 import { CATEGORIES, type Category } from '../trace/index.js';
-import { CachingAllocator, type CachingAllocatorOptions, roundSize } from './allocators/cuda-caching.js';
+import { type Block, CachingAllocator, type CachingAllocatorOptions, roundSize } from './allocators/cuda-caching.js';
 import { type Loop, type LoopPhase, STEADY_STEP } from './loop.js';
 
 export interface TensorPeak {
@@ -14,42 +14,43 @@ export interface TensorPeak {
   breakdown: Record<Category, number>;
 }
 
-/** Walks the loop once and finds the steady step's peak and what it is made of. */
-export function tensorPeak(loop: Loop, sizes: readonly number[]): TensorPeak {
-  const live = Object.fromEntries(CATEGORIES.map((c) => [c, 0])) as Record<Category, number>;
-  const peak: TensorPeak = {
-    bytes: 0,
-    requestedBytes: 0,
-    at: 'forward',
-    phasePeaks: { forward: 0, backward: 0, optimizer: 0 },
-    breakdown: { ...live },
-  };
-  let current = 0;
-  let requested = 0;
-  let mark = 0;
-  let phase: LoopPhase | 'between' | null = null;
-  let step = -1;
-  const { events, sizeIndex, categories } = loop;
-  for (let i = 0; i < events.length; i++) {
-    while (loop.marks[mark]?.at === i) ({ phase, step } = loop.marks[mark++] as Loop['marks'][number]);
-    const event = events[i] as number;
-    const id = event >= 0 ? event : -1 - event;
-    const bytes = sizes[sizeIndex[id] as number] as number;
-    if (bytes === 0) continue;
-    const rounded = event >= 0 ? roundSize(bytes) : -roundSize(bytes);
-    current += rounded;
-    requested += event >= 0 ? bytes : -bytes;
-    live[categories[id] as Category] += rounded;
-    if (event < 0 || step !== STEADY_STEP || phase === null || phase === 'between') continue;
-    if (current > peak.phasePeaks[phase]) peak.phasePeaks[phase] = current;
-    if (current > peak.bytes) {
-      peak.bytes = current;
-      peak.requestedBytes = requested;
-      peak.at = phase;
-      peak.breakdown = { ...live };
+/** Walks the loop and finds the steady step's peak, then walks up to there and finds what it is made of. */
+export function tensorPeak(loop: Loop, sizes: Float64Array): TensorPeak {
+  const { events, sizeIndex, marks } = loop;
+  const rounded = sizes.map((bytes) => (bytes === 0 ? 0 : roundSize(bytes)));
+  const phasePeaks = { forward: 0, backward: 0, optimizer: 0 };
+  let [current, peak, peakEvent] = [0, 0, -1];
+  let at: LoopPhase = 'forward';
+  for (let m = -1; m < marks.length; m++) {
+    const { phase, step } = marks[m] ?? { phase: 'between', step: -1 };
+    const end = marks[m + 1]?.at ?? events.length;
+    let [highest, highestEvent] = [0, -1];
+    for (let i = marks[m]?.at ?? 0; i < end; i++) {
+      const event = events[i] as number;
+      if (event < 0) current -= rounded[sizeIndex[-1 - event] as number] as number;
+      else current += rounded[sizeIndex[event] as number] as number;
+      if (current > highest && event >= 0) [highest, highestEvent] = [current, i];
     }
+    if (step !== STEADY_STEP || phase === 'between') continue;
+    if (highest > phasePeaks[phase]) phasePeaks[phase] = highest;
+    if (highest > peak) [peak, peakEvent, at] = [highest, highestEvent, phase];
   }
-  return peak;
+  return { bytes: peak, at, phasePeaks, ...liveAt(loop, sizes, rounded, peakEvent) };
+}
+
+/** What lives after an event, by category. */
+function liveAt(loop: Loop, sizes: Float64Array, rounded: Float64Array, last: number): Pick<TensorPeak, 'requestedBytes' | 'breakdown'> {
+  const { events, sizeIndex, categories } = loop;
+  const breakdown = Object.fromEntries(CATEGORIES.map((c) => [c, 0])) as Record<Category, number>;
+  let requestedBytes = 0;
+  for (let i = 0; i <= last; i++) {
+    const event = events[i] as number;
+    const [id, sign] = event >= 0 ? [event, 1] : [-1 - event, -1];
+    const size = sizeIndex[id] as number;
+    requestedBytes += sign * (sizes[size] as number);
+    breakdown[categories[id] as Category] += sign * (rounded[size] as number);
+  }
+  return { requestedBytes, breakdown };
 }
 
 export interface Reserved {
@@ -59,16 +60,16 @@ export interface Reserved {
   outOfMemory: boolean;
 }
 
+export interface ReplayOptions extends CachingAllocatorOptions {
+  /** Stop at the first request that does not fit: the peaks are those up to there. */
+  stopsWhenFull?: boolean;
+}
+
 /** Plays the loop through the CUDA caching allocator; `workspaces` are library buffers made in the first step. */
-export function replay(
-  loop: Loop,
-  sizes: readonly number[],
-  options: CachingAllocatorOptions = {},
-  workspaces: readonly number[] = [],
-): Reserved {
+export function replay(loop: Loop, sizes: Float64Array, options: ReplayOptions = {}, workspaces: readonly number[] = []): Reserved {
   const allocator = new CachingAllocator(options);
-  const blocks: ReturnType<CachingAllocator['allocate']>[] = [];
   const { events, sizeIndex } = loop;
+  const blocks = new Array<Block | null>(sizeIndex.length).fill(null);
   const firstForward = loop.marks[0]?.at ?? 0;
   for (let i = 0; i < events.length; i++) {
     if (i === firstForward) for (const bytes of workspaces) allocator.allocate(bytes);
@@ -76,8 +77,11 @@ export function replay(
     const id = event >= 0 ? event : -1 - event;
     const bytes = sizes[sizeIndex[id] as number] as number;
     if (bytes === 0) continue;
-    if (event >= 0) blocks[id] = allocator.allocate(bytes);
-    else allocator.free(blocks[id] as (typeof blocks)[number]);
+    if (event < 0) allocator.free(blocks[id] as Block);
+    else {
+      blocks[id] = allocator.allocate(bytes);
+      if (allocator.outOfMemory && options.stopsWhenFull) break;
+    }
   }
   return {
     peakAllocated: allocator.peakAllocated,

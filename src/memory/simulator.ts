@@ -5,10 +5,9 @@
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import { type StepTrace, StepTraces } from '../trace/index.js';
-import type { CachingAllocatorOptions } from './allocators/cuda-caching.js';
 import { workspaces } from './library.js';
-import { buildLoop, type Loop, type LoopTraces, sizesOf } from './loop.js';
-import { type Reserved, replay, type TensorPeak, tensorPeak } from './replay.js';
+import { buildLoop, haveSameOrder, type Loop, type LoopTraces, sizesOf } from './loop.js';
+import { type ReplayOptions, type Reserved, replay, type TensorPeak, tensorPeak } from './replay.js';
 
 export interface SimulatorOptions {
   capability: number;
@@ -18,13 +17,22 @@ export interface SimulatorOptions {
 interface Traced {
   traces: LoopTraces;
   loop: Loop;
-  sizes: number[];
+  sizes: Float64Array;
+}
+
+/** Every batch from two: the loop of the first, and what each size gains with a sample. */
+interface Line {
+  from: Traced;
+  batch: number;
+  slopes: Float64Array;
 }
 
 export class Simulator {
   private readonly traced = new Map<number, Traced>();
   private readonly replayed = new Map<string, Reserved>();
-  private affine: { from: Traced; batch: number; slopes: number[] } | null | undefined;
+  private readonly peaks = new Map<number, TensorPeak>();
+  /** Null where two batches differ in more than sizes, undefined until it is asked for. */
+  private line: Line | null | undefined;
 
   constructor(
     model: ModelGraph,
@@ -34,15 +42,17 @@ export class Simulator {
     private readonly traces = new StepTraces(model, setup),
   ) {}
 
+  private tracesAt(batch: number): LoopTraces {
+    const trace = (accumulating: boolean): StepTrace => this.traces.trace(batch, { ...this.options, accumulating });
+    return { fresh: trace(false), accumulating: this.setup.accumulation > 1 || this.setup.zeroGrad === 'to-zero' ? trace(true) : null };
+  }
+
   /** The loop at a batch, traced. */
   private exact(batch: number): Traced {
     const known = this.traced.get(batch);
     if (known) return known;
-    const setup = { ...this.setup, batch };
-    const trace = (accumulating: boolean): StepTrace => this.traces.trace(batch, { ...this.options, accumulating });
-    const fresh = trace(false);
-    const traces = { fresh, accumulating: setup.accumulation > 1 || setup.zeroGrad === 'to-zero' ? trace(true) : null };
-    const traced = { traces, loop: buildLoop(traces, setup), sizes: sizesOf(traces, setup) };
+    const traces = this.tracesAt(batch);
+    const traced = { traces, loop: buildLoop(traces, this.setup), sizes: sizesOf(traces, this.setup) };
     this.traced.set(batch, traced);
     return traced;
   }
@@ -50,20 +60,20 @@ export class Simulator {
   /** The loop at a batch from two others, where their structure is the same; a batch of 1 is always traced. */
   private at(batch: number): Traced {
     if (batch === 1 || this.traced.has(batch)) return this.exact(batch);
-    if (this.affine === undefined) this.affine = this.fit();
-    if (!this.affine) return this.exact(batch);
-    const { from, slopes } = this.affine;
-    const distance = batch - this.affine.batch;
+    if (this.line === undefined) this.line = this.fit();
+    if (!this.line) return this.exact(batch);
+    const { from, slopes } = this.line;
+    const distance = batch - this.line.batch;
     return { ...from, sizes: from.sizes.map((bytes, i) => bytes + (slopes[i] as number) * distance) };
   }
 
-  private fit(): Simulator['affine'] {
-    const [first = 2] = [...this.traced.keys()].filter((batch) => batch > 1);
-    const a = this.exact(first);
-    const b = this.exact(2 * first);
-    const same = a.loop.events.length === b.loop.events.length && a.loop.events.every((event, i) => event === b.loop.events[i]);
-    if (!same || a.sizes.length !== b.sizes.length) return null;
-    return { from: a, batch: first, slopes: a.sizes.map((bytes, i) => ((b.sizes[i] as number) - bytes) / first) };
+  private fit(): Line | null {
+    const [batch = 2] = [...this.traced.keys()].filter((each) => each > 1);
+    const from = this.exact(batch);
+    const further = this.tracesAt(2 * batch);
+    if (!haveSameOrder(from.traces, further)) return null;
+    const sizes = sizesOf(further, this.setup);
+    return { from, batch, slopes: from.sizes.map((bytes, i) => ((sizes[i] as number) - bytes) / batch) };
   }
 
   trace(batch: number): StepTrace {
@@ -71,13 +81,28 @@ export class Simulator {
   }
 
   tensorPeak(batch: number): TensorPeak {
+    const known = this.peaks.get(batch);
+    if (known) return known;
     const { loop, sizes } = this.at(batch);
-    return tensorPeak(loop, sizes);
+    const peak = tensorPeak(loop, sizes);
+    this.peaks.set(batch, peak);
+    return peak;
+  }
+
+  /** Two batches whose figures cost least. */
+  get anchors(): [number, number] {
+    const [batch = 2] = [...this.traced.keys()].filter((each) => each > 1);
+    return [batch, 2 * batch];
+  }
+
+  /** Bytes of the libraries' workspaces. */
+  workspaceBytes(batch: number): number {
+    return workspaces(this.options.capability, this.at(batch).traces.fresh).reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** What the CUDA caching allocator reserves for the loop alone, or with the libraries' workspaces. */
-  reserved(batch: number, withWorkspaces: boolean, options: CachingAllocatorOptions = {}): Reserved {
-    const key = `${batch}/${withWorkspaces}/${options.capacity ?? ''}`;
+  reserved(batch: number, withWorkspaces: boolean, options: ReplayOptions = {}): Reserved {
+    const key = `${batch}/${withWorkspaces}/${options.capacity ?? ''}/${options.stopsWhenFull ?? false}`;
     const known = this.replayed.get(key);
     if (known) return known;
     const { loop, sizes, traces } = this.at(batch);
@@ -92,5 +117,10 @@ export class Simulator {
     if (free.peakReserved <= capacity) return free;
     if (free.peakAllocated > capacity) return { ...free, outOfMemory: true };
     return this.reserved(batch, true, { capacity });
+  }
+
+  /** Whether the loop runs with workspaces when no more than `capacity` may be reserved. */
+  fitsWithin(batch: number, capacity: number): boolean {
+    return !this.reserved(batch, true, { capacity, stopsWhenFull: true }).outOfMemory;
   }
 }
