@@ -59,6 +59,10 @@ export interface Setup {
   keepOutputs: boolean;
   /** Weights and inputs of four dimensions lie with the channel innermost (torch.channels_last). */
   channelsLast: boolean;
+  /** An exponential moving average of the weights and buffers is kept beside them. */
+  ema: boolean;
+  /** Operators without a rule are bounded instead of refused. */
+  generic: boolean;
   framework: Framework;
 }
 
@@ -81,5 +85,7 @@ export const DEFAULT_SETUP: Setup = {
   clipGradNorm: null,
   keepOutputs: false,
   channelsLast: false,
+  ema: false,
+  generic: false,
   framework: 'torch',
 };

@@ -1,6 +1,5 @@
 import { string as argument } from '@oclif/core/args';
 import { boolean, string } from '@oclif/core/flags';
-import { resolveTarget } from '../machine/target.js';
 import { Estimator } from '../memory/estimate.js';
 import { estimateLayers } from '../memory/layers.js';
 import { readModel } from '../model/open.js';
@@ -8,6 +7,7 @@ import { describeDevice, describeModel, describeSetup } from '../output/describe
 import { renderEstimate } from '../output/estimate-text.js';
 import { type Answer, BaseCommand } from './base.js';
 import { parseSetup, setupFlags, whereFlags } from './flags.js';
+import { openTarget } from './input/target.js';
 import { parseCount, parseList } from './input/values.js';
 
 export default class Estimate extends BaseCommand {
@@ -32,7 +32,7 @@ export default class Estimate extends BaseCommand {
     const { setup, batch, ...options } = parseSetup(flags);
     const sweep = flags.sweep === undefined ? [] : parseList(flags.sweep, '--sweep').map((each) => parseCount(each, '--sweep'));
     const [target, model] = await Promise.all([
-      resolveTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
+      openTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
       readModel(args.model, { ...options, attention: setup.attention }),
     ]);
     const estimator = new Estimator(model, setup, target);
@@ -51,6 +51,6 @@ export default class Estimate extends BaseCommand {
         ? { sweep: sweep.map((each) => ({ batch: each, fits: estimator.fits(each, 'best'), memory: estimator.memory(each) })) }
         : {}),
     };
-    return { document, exitCode: fits ? 0 : 1, text: () => renderEstimate(document) };
+    return { document, exitCode: fits ? 0 : 1, text: () => renderEstimate(document), warnings: estimator.assumptions };
   }
 }

@@ -80,6 +80,8 @@ export const setupFlags = {
   'clip-grad-norm': positive({ helpGroup, description: 'largest gradient norm [default: not clipped]' }),
   'keep-outputs': boolean({ helpGroup, description: "the loop holds the model's outputs until the next forward returns" }),
   'channels-last': boolean({ helpGroup, description: 'images and filters lie with the channel innermost (torch.channels_last)' }),
+  ema: boolean({ helpGroup, description: 'keep a moving average of the weights beside them' }),
+  generic: boolean({ helpGroup, description: 'bound operators that have no memory rule instead of refusing them' }),
   framework: option({ options: FRAMEWORKS })({ helpGroup, description: `framework that trains ${standard('framework')}` }),
 };
 
@@ -136,6 +138,8 @@ export function parseSetup(flags: OutputFlags<typeof setupFlags>): ParsedSetup {
     clipGradNorm: flags['clip-grad-norm'] ?? DEFAULT_SETUP.clipGradNorm,
     keepOutputs: flags['keep-outputs'] ?? DEFAULT_SETUP.keepOutputs,
     channelsLast: flags['channels-last'] ?? DEFAULT_SETUP.channelsLast,
+    ema: flags.ema ?? DEFAULT_SETUP.ema,
+    generic: flags.generic ?? DEFAULT_SETUP.generic,
     framework: flags.framework ?? DEFAULT_SETUP.framework,
   };
   return {

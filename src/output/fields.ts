@@ -39,6 +39,8 @@ export const setup = z.object({
   clipGradNorm: z.number().positive().nullable(),
   keepOutputs: z.boolean(),
   channelsLast: z.boolean(),
+  ema: z.boolean().default(false),
+  generic: z.boolean().default(false),
   framework: z.enum(FRAMEWORKS),
 });
 

@@ -49,7 +49,7 @@ function execute(s: Session, program: Program, values: Values, types: Types, ind
   const named: Named = {};
   for (const [name, operand] of instruction.named) named[name] = typed(resolve(operand, values, size));
   s.tape.instruction = index;
-  const result = call(s, instruction.op, args, named);
+  const result = call(s, instruction.op, args, named, instruction.rule);
   const list = Array.isArray(result) ? result : [result];
   list.forEach((t, i) => {
     const slot = instruction.outputs[i] ?? -1;

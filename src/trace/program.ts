@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../errors.js';
 import type { Argument, ModelGraph } from '../model/graph.js';
+import { boundingRule } from './ops/bounding.js';
 import { type Rule, ruleOf } from './registry.js';
 
 /** An argument: a slot of a value, an expression to evaluate, a literal, or a list. */
@@ -44,20 +45,30 @@ export interface Program {
   lossSlot: number;
   outputSlots: number[];
   regions: Region[];
+  /** Operators without a rule, which are bounded. */
+  assumed: string[];
 }
 
-const cache = new WeakMap<ModelGraph, Program>();
+/** What to do about an operator without a rule. */
+export const UNKNOWN_HINT = 'measure this model instead: batchfit probe';
 
-/** Prepares a graph. Throws UsageError for an operator without a rule or a name that nothing defines. */
-export function programOf(graph: ModelGraph): Program {
-  const known = cache.get(graph);
+const cache = new WeakMap<ModelGraph, Program>();
+const genericCache = new WeakMap<ModelGraph, Program>();
+
+/**
+ * Prepares a graph. Throws UsageError for a name that nothing defines, and for an operator without a rule unless `generic`
+ * says to bound it.
+ */
+export function programOf(graph: ModelGraph, generic = false): Program {
+  const made = generic ? genericCache : cache;
+  const known = made.get(graph);
   if (known) return known;
-  const program = prepare(graph);
-  cache.set(graph, program);
+  const program = prepare(graph, generic);
+  made.set(graph, program);
   return program;
 }
 
-function prepare(graph: ModelGraph): Program {
+function prepare(graph: ModelGraph, generic: boolean): Program {
   const slots = new Map<string, number>();
   const slotOf = (name: string): number => {
     const found = slots.get(name);
@@ -89,16 +100,18 @@ function prepare(graph: ModelGraph): Program {
     };
     const args = node.args.map(operand);
     const named = Object.entries(node.kwargs ?? {}).map(([name, a]): [string, Operand] => [name, operand(a)]);
-    const rule = ruleOf(node.op);
-    if (!rule) missing.add(node.op);
+    const found = ruleOf(node.op);
+    if (!found) missing.add(node.op);
+    const rule = found ?? boundingRule(node.op, node.outputs.length);
     const outputs = node.outputs.map((name) => (name === '' ? -1 : slotOf(name)));
-    return { op: node.op, rule: rule as Rule, args, named, outputs, reads: [...reads], deaths: [], typeSource: -1, module: node.module };
+    return { op: node.op, rule, args, named, outputs, reads: [...reads], deaths: [], typeSource: -1, module: node.module };
   });
-  if (missing.size > 0) {
+  const assumed = [...missing].sort();
+  if (assumed.length > 0 && !generic) {
     throw new UsageError(
       'UNKNOWN_OPERATOR',
-      `${graph.name}: no memory rule for ${[...missing].sort().join(', ')}`,
-      'measure this model instead: batchfit probe',
+      `${graph.name}: no memory rule for ${assumed.join(', ')}`,
+      `bound ${assumed.length > 1 ? 'them' : 'it'} with --generic, or ${UNKNOWN_HINT}`,
     );
   }
   const lossSlot = known(graph.loss.replace(/^%/, ''), 'loss');
@@ -116,6 +129,7 @@ function prepare(graph: ModelGraph): Program {
     lossSlot,
     outputSlots,
     regions: findRegions(graph, instructions, permanent),
+    assumed,
   };
 }
 

@@ -33,8 +33,7 @@ export function knownOperators(): string[] {
 }
 
 /** Calls an operator as a program does: autocast first, then the rule, then its temporaries go. */
-export function call(s: Session, op: string, args: Value[], named: Named = {}): Result {
-  const rule = ruleOf(op);
+export function call(s: Session, op: string, args: Value[], named: Named = {}, rule = ruleOf(op)): Result {
   if (!rule)
     throw new UsageError('UNKNOWN_OPERATOR', `operator ${op} has no memory rule`, 'run batchfit probe to measure this model instead');
   return s.scope(() => {

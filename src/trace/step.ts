@@ -1,5 +1,5 @@
 /** One micro step of training on tensors without values: forward, backward, and what is dropped when. */
-import { MissingError } from '../errors.js';
+import { BatchfitError, MissingError, UsageError } from '../errors.js';
 import type { DType, ModelGraph } from '../model/graph.js';
 import { outerWeights } from '../model/methods/heads.js';
 import { trainedGraph } from '../model/methods/trained.js';
@@ -9,7 +9,7 @@ import { type Leaf, runBackward } from './autograd.js';
 import type { ElementType } from './dtype.js';
 import { runForward, type Values } from './forward.js';
 import { type Kernel, KernelLog } from './kernels.js';
-import { type Program, programOf } from './program.js';
+import { type Program, programOf, UNKNOWN_HINT } from './program.js';
 import { clearCastCache } from './registry.js';
 import { Session } from './session.js';
 import type { Category } from './tape.js';
@@ -78,7 +78,7 @@ function autocastTypeOf(setup: Setup): ElementType | null {
 
 /** Traces one forward and backward pass of `model`. Throws for operators without a rule. */
 export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions): StepTrace {
-  const program = programOf(trainedGraph(model, setup));
+  const program = programOf(trainedGraph(model, setup), setup.generic);
   if (setup.checkpointing === 'full' && program.regions.length === 0) {
     throw new MissingError(
       'NO_CHECKPOINTS',
@@ -94,7 +94,13 @@ export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions
     outOfPlaceSums: options.outOfPlaceSums,
   });
   if (options.logsKernels) s.log = new KernelLog(s);
-  return new MicroStep(s, program, setup, options.accumulating).trace();
+  try {
+    return new MicroStep(s, program, setup, options.accumulating).trace();
+  } catch (error) {
+    if (program.assumed.length === 0 || error instanceof BatchfitError) throw error;
+    const names = program.assumed.join(', ');
+    throw new UsageError('NOT_COVERED', `${model.name}: what ${names} makes has a shape that only a rule could tell`, UNKNOWN_HINT);
+  }
 }
 
 class MicroStep {
@@ -114,14 +120,14 @@ class MicroStep {
   }
 
   trace(): StepTrace {
-    const { s, program, values } = this;
+    const { s, program } = this;
     this.makeWeights();
     const permanent = s.tape.bytes.length;
     if (this.accumulating) this.makeGradients();
     this.cut();
     this.makeInputs();
     const makeInputs = this.cut();
-    runForward(s, program, values, { symbols: this.symbols, checkpointing: this.setup.checkpointing === 'full' });
+    runForward(s, program, this.values, { symbols: this.symbols, checkpointing: this.setup.checkpointing === 'full' });
     clearCastCache(s);
     const loss = this.takeSlot(program.lossSlot) as Tensor;
     const outputs = program.outputSlots.map((slot) => this.takeSlot(slot));
@@ -196,6 +202,8 @@ class MicroStep {
     program.graph.buffers.forEach((b, i) => {
       this.values[program.bufferSlots[i] as number] = s.take(this.empty(b.shape, b.dtype));
     });
+    if (this.setup.ema)
+      for (const slot of [...program.parameterSlots, ...program.bufferSlots]) s.take(s.emptyLike(this.values[slot] as Tensor));
     s.newCategory = 'temporaries';
   }
 

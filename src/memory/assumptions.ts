@@ -1,0 +1,27 @@
+/** What an estimate takes for granted that nobody has checked against a run: told as warnings, and marked `assumed`. */
+import type { Warning } from '../errors.js';
+import type { ModelGraph } from '../model/graph.js';
+import { trainedGraph } from '../model/methods/trained.js';
+import type { Setup } from '../setup.js';
+import { programOf } from '../trace/index.js';
+
+const RECURRENT = /^aten\.(lstm|gru|rnn_tanh|rnn_relu)\./;
+const HINT = 'batchfit probe measures it';
+
+/** One warning for each part of the setup or the model that rests on an assumption. */
+export function assumptionsOf(model: ModelGraph, setup: Setup): Warning[] {
+  const assume = (code: string, message: string): Warning => ({ code, message, hint: HINT });
+  const warnings: Warning[] = [];
+  const graph = trainedGraph(model, setup);
+  const { assumed } = setup.generic ? programOf(graph, true) : { assumed: [] };
+  if (assumed.length > 0) {
+    warnings.push(assume('ASSUMED_OPERATORS', `no memory rule for ${assumed.join(', ')}: bounded by the sizes of what goes in`));
+  }
+  if (graph.nodes.some(({ op }) => RECURRENT.test(op))) {
+    warnings.push(assume('ASSUMED_RESERVE', 'what cuDNN keeps of a recurrent layer is not published: taken to be its gates and cells'));
+  }
+  if (setup.optimizer === 'adamw-8bit') {
+    warnings.push(assume('ASSUMED_OPTIMIZER', 'the state of 8-bit AdamW follows the source of bitsandbytes, not a run'));
+  }
+  return warnings;
+}
