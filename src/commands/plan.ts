@@ -2,7 +2,6 @@ import { string as argument } from '@oclif/core/args';
 import { option, string } from '@oclif/core/flags';
 import { readHost } from '../machine/host.js';
 import { thisSystem } from '../machine/system.js';
-import { resolveTarget } from '../machine/target.js';
 import { Estimator } from '../memory/estimate.js';
 import { describeDevice, describeModel, describeSetup } from '../output/describe.js';
 import { exportPlan } from '../output/export-plan.js';
@@ -21,6 +20,7 @@ import { outlookOf } from './input/outlook.js';
 import { measureFlags, parseRequest, requestFlags } from './input/plan-request.js';
 import { measure, measureOptions } from './input/probed.js';
 import { chooseRecipe } from './input/recipes.js';
+import { openTarget } from './input/target.js';
 
 export default class Plan extends BaseCommand {
   static override summary = 'Plan a training run: batch, accumulation, learning rate, warm-up and steps, with reasons';
@@ -48,7 +48,7 @@ export default class Plan extends BaseCommand {
     const request = parseRequest(flags, batch, flags.export ?? asked.framework);
     const isHere = flags.device === undefined || /^(cuda|rocm|mps|cpu)(:|$)/i.test(flags.device);
     const [target, graph, host] = await Promise.all([
-      resolveTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
+      openTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
       openModel(args.model, { ...options, attention: asked.attention }),
       isHere ? readHost(thisSystem()) : null,
     ]);

@@ -162,4 +162,6 @@ export interface TargetDevice {
   multiprocessors: number | null;
   profile: DeviceProfile | null;
   source: Source;
+  /** What a process was seen to take here beside its allocator. */
+  contextBytes?: Bytes;
 }

@@ -4,9 +4,9 @@ import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import type { Bytes, Source } from '../units.js';
-import { largestBatch } from './largest.js';
-import { contextBytes, type ModuleLoading } from './library/context.js';
 import { assumptionsOf } from './assumptions.js';
+import { largestBatch } from './largest.js';
+import { contextBytes, type ModuleLoading, measuredContext } from './library/context.js';
 import { capabilityNumber, type Range, resolveImplementation } from './library.js';
 import type { LoopPhase } from './loop.js';
 import { withOptimizerDefault } from './optimizers.js';
@@ -122,7 +122,9 @@ export class Estimator {
     this.capability = capabilityNumber(target.kind, target.computeCapability);
     this.setup = resolveImplementation(withOptimizerDefault(setup), this.capability);
     const convolves = model.nodes.some(({ op }) => op.startsWith('aten.conv'));
-    this.context = contextBytes({ target, loading: stack.moduleLoading ?? 'lazy', convolves });
+    this.context = target.contextBytes
+      ? measuredContext(target.contextBytes)
+      : contextBytes({ target, loading: stack.moduleLoading ?? 'lazy', convolves });
     this.reserveHigh = stack.cudnnBenchmark && convolves ? BENCHMARK_RESERVE_HIGH : RESERVE_HIGH;
     this.traced = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: true });
     this.running = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: false });
@@ -165,7 +167,7 @@ export class Estimator {
       perSampleBytes,
       perSampleActivationBytes: each(breakdown.activations, more.breakdown.activations),
       perSampleGradientBytes: each(breakdown.temporaries, more.breakdown.temporaries),
-      source: this.assumptions.length > 0 ? 'assumed' : 'estimated',
+      source: this.assumptions.length > 0 ? 'assumed' : this.target.contextBytes ? 'calibrated' : 'estimated',
     };
   }
 

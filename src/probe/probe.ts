@@ -4,6 +4,7 @@ import type { Bytes, Seconds } from '../units.js';
 import { type Calibration, calibrate, findKnee, median } from './calibration.js';
 import type { Engine, TrialRequest, TrialResult } from './engine.js';
 import { openJournal } from './journal.js';
+import { rememberContexts } from './learned.js';
 import { type SearchResult, type SearchTrial, StopSearch, searchLargest } from './search.js';
 
 export interface ProbeLimits {
@@ -97,6 +98,7 @@ export async function probeBatch(input: ProbeInput): Promise<ProbeResult> {
   const fitting = [...new Map(trials.filter((trial) => trial.outcome === 'fits').map((trial) => [trial.batch, trial])).values()];
   const points = fitting.flatMap((trial) => throughputOf(trial, request.setup.accumulation)).sort((a, b) => a.batch - b.batch);
   const knee = limits.curve ? findKnee(points) : null;
+  await rememberContexts(fitting);
   return {
     ...found,
     trials,

@@ -3,7 +3,7 @@
  * Figures of others' machines are assumptions, spread into low, best and high.
  */
 import type { TargetDevice } from '../../machine/machine.js';
-import { MIB } from '../../units.js';
+import { type Bytes, MIB } from '../../units.js';
 import { capabilityNumber, type Range } from '../library.js';
 
 /** When the driver copies kernels to the device: as they are first used, or all of a library's at once. */
@@ -57,6 +57,11 @@ export function contextBytes({ target, loading, convolves }: Process): Range {
     best: Math.round(bare + modules.best),
     high: Math.round(bare * (1 + CONTEXT_SPREAD) + modules.high),
   };
+}
+
+/** Other models load other kernels: a measured context varies by tens of MiB. */
+export function measuredContext(bytes: Bytes): Range {
+  return { low: Math.round(bytes * 0.95), best: bytes, high: Math.round(bytes + LAZY_MODULES.high / 2) };
 }
 
 function eagerModules(target: Process['target'], convolves: boolean): Range {
