@@ -16,7 +16,7 @@ const PASSED_ON = new Set(['transpose.int', 'expand', 'reshape', 'unsqueeze', 'c
 
 /** The graph with the keys and values of its decoder layers among its outputs. */
 export function withKeyValueCache(model: ModelGraph): ModelGraph {
-  if (model.source.format !== 'hf-config') return model;
+  if (model.source.format !== 'hf-config' || model.returnsCache === false) return model;
   const makers = new Map(model.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   const cached = new Set<string>();
   for (const node of model.nodes) {

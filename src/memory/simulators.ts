@@ -32,7 +32,9 @@ export class Simulators {
 
   private asItRuns(): { model: ModelGraph; traces: StepTraces } {
     if (this.running) return this.running;
-    const model = this.setup.keepOutputs ? withKeyValueCache(this.model) : this.model;
+    // transformers turns the cache off when it recomputes.
+    const caches = this.setup.keepOutputs && this.setup.checkpointing === 'none';
+    const model = caches ? withKeyValueCache(this.model) : this.model;
     this.running = { model, traces: model === this.model ? this.traces : new StepTraces(model, this.setup) };
     return this.running;
   }

@@ -107,6 +107,8 @@ export interface ModelGraph {
   loss: string;
   /** What the model's call returns to the training loop (logits, hidden states): held by `keepOutputs`. */
   outputs: string[];
+  /** False where a language model's config turns off the cache of keys and values (`use_cache`). */
+  returnsCache?: false;
   /** Module calls that full activation checkpointing recomputes, each one region ("layers.0", "layers.1"). */
   checkpoints: string[];
 }

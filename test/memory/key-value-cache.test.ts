@@ -32,7 +32,8 @@ describe('the cache that a loop holds with the outputs', () => {
     expect(new Set(cached.map((name) => makers.get(name)))).toEqual(new Set(['aten.add.Tensor', 'aten.view']));
   });
 
-  it('is not there in encoders, nor in graphs that are not language models', async () => {
+  it('is not there in encoders, in graphs that are not language models, and where the config turns it off', async () => {
+    expect(cachedOf(await modelOf({ ...LLAMA, use_cache: false }))).toEqual([]);
     expect(cachedOf(await modelOf(BERT))).toEqual([]);
     expect(cachedOf(await readModel('resnet50'))).toEqual([]);
   });

@@ -76,7 +76,8 @@ export async function readHuggingFaceConfig(document: unknown, source: ModelSour
     throw new UsageError('BAD_MODEL_OPTION', `--classes: the head ${head} has its vocabulary`, 'choose a classification with --head');
   }
   const read = await family.load();
-  return read({ raw, file, name: modelName(raw, type), source, head, release, eager, options });
+  const graph = read({ raw, file, name: modelName(raw, type), source, head, release, eager, options });
+  return raw.use_cache === false ? { ...graph, returnsCache: false } : graph;
 }
 
 function headOf(raw: Record<string, unknown>, file: string, family: Family, options: ModelOptions): Head {
