@@ -10,9 +10,12 @@ import { contextBytes, type ModuleLoading, measuredContext } from './library/con
 import { capabilityNumber, type Range, resolveImplementation } from './library.js';
 import type { LoopPhase } from './loop.js';
 import { withOptimizerDefault } from './optimizers.js';
+import type { TensorPeak } from './replay.js';
 import type { Simulator } from './simulator.js';
 import { Simulators } from './simulators.js';
 import { checkCovered, type StepTrace } from './step.js';
+
+type Breakdown = TensorPeak['breakdown'];
 
 export interface MemoryPeak {
   /** Highest sum of live storages of a steady step, each rounded to 512 B. */
@@ -140,13 +143,15 @@ export class Estimator {
         ? this.running.reservedWithin(batch, this.target.usableBytes - this.context.best)
         : this.running.reserved(batch, true);
     const device = this.deviceBytes(reserved.peakReserved);
-    const more = this.running.tensorPeak(2 * batch);
-    const moreDevice = this.deviceBytes(this.running.reserved(2 * batch, true).peakReserved).best;
-    const lessDevice = this.deviceBytes(this.running.reserved(batch, true).peakReserved).best;
-    const perSampleBytes = Math.max(0, Math.round((moreDevice - lessDevice) / batch));
+    // What a sample adds is read off the traced batches, which every batch of a sweep shares.
+    const [from, to] = this.running.anchors;
+    const [less, more] = [from, to].map((each) => this.running.tensorPeak(each).breakdown) as [Breakdown, Breakdown];
+    const [lessDevice, moreDevice] = [from, to].map((each) => this.running.reserved(each, true).peakReserved) as [number, number];
+    const each = (a: number, b: number): number => Math.max(0, Math.round((b - a) / (to - from)));
+    const perSampleBytes = each(lessDevice, moreDevice);
+    const freeRunning = this.running.reserved(batch, true).peakReserved + this.context.best;
     const space = this.running.workspaceBytes(batch);
     const { breakdown } = live;
-    const each = (a: number, b: number): number => Math.max(0, Math.round((b - a) / batch));
     return {
       peak: {
         tensorBytes: tensors.bytes,
@@ -163,10 +168,10 @@ export class Estimator {
         fragmentation: Math.max(0, reserved.peakReserved - live.bytes - space),
         context: this.context.best,
       },
-      fixedBytes: lessDevice - perSampleBytes * batch,
+      fixedBytes: freeRunning - perSampleBytes * batch,
       perSampleBytes,
-      perSampleActivationBytes: each(breakdown.activations, more.breakdown.activations),
-      perSampleGradientBytes: each(breakdown.temporaries, more.breakdown.temporaries),
+      perSampleActivationBytes: each(less.activations, more.activations),
+      perSampleGradientBytes: each(less.temporaries, more.temporaries),
       source: this.assumptions.length > 0 ? 'assumed' : this.target.contextBytes ? 'calibrated' : 'estimated',
     };
   }

@@ -69,7 +69,7 @@ export interface ReplayOptions extends CachingAllocatorOptions {
 export function replay(loop: Loop, sizes: Float64Array, options: ReplayOptions = {}, workspaces: readonly number[] = []): Reserved {
   const allocator = new CachingAllocator(options);
   const { events, sizeIndex } = loop;
-  const blocks = new Array<Block | null>(sizeIndex.length).fill(null);
+  const blocks = new Int32Array(sizeIndex.length);
   const firstForward = loop.marks[0]?.at ?? 0;
   for (let i = 0; i < events.length; i++) {
     if (i === firstForward) for (const bytes of workspaces) allocator.allocate(bytes);

@@ -22,61 +22,95 @@ function segmentSize(size: number): number {
   return size < MIN_LARGE ? LARGE_SEGMENT : Math.ceil(size / ROUND_LARGE) * ROUND_LARGE;
 }
 
-class Block {
-  free = false;
-  previous: Block | null = null;
-  next: Block | null = null;
-  constructor(
-    public size: number,
-    readonly address: number,
-    readonly small: boolean,
-  ) {}
+/** A block by its number. Blocks are columns of numbers, not objects: a replay makes tens of thousands of them. */
+export type Block = number;
+
+const NONE = -1;
+
+/** Blocks cut from segments: sizes, addresses, and the neighbours in their segment. */
+class Blocks {
+  readonly size: number[] = [];
+  readonly address: number[] = [];
+  readonly small: boolean[] = [];
+  readonly free: boolean[] = [];
+  readonly previous: Block[] = [];
+  readonly next: Block[] = [];
+
+  add(size: number, address: number, small: boolean): Block {
+    this.address.push(address);
+    this.small.push(small);
+    this.free.push(false);
+    this.previous.push(NONE);
+    this.next.push(NONE);
+    return this.size.push(size) - 1;
+  }
 }
 
 /** Free blocks by size, then by address: best fit is the first that is large enough. */
 class Pool {
-  private readonly blocks: Block[] = [];
+  // Typed, so that making room in the middle is one move of memory.
+  private members = new Int32Array(256);
+  private sizes = new Float64Array(256);
+  private length = 0;
+
+  constructor(private readonly blocks: Blocks) {}
 
   private position(size: number, address: number): number {
+    const { sizes, members } = this;
     let low = 0;
-    let high = this.blocks.length;
+    let high = this.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      const block = this.blocks[middle] as Block;
-      if (block.size < size || (block.size === size && block.address < address)) low = middle + 1;
+      const at = sizes[middle] as number;
+      if (at < size || (at === size && (this.blocks.address[members[middle] as Block] as number) < address)) low = middle + 1;
       else high = middle;
     }
     return low;
   }
   add(block: Block): void {
-    const { blocks } = this;
-    const at = this.position(block.size, block.address);
-    for (let i = blocks.length; i > at; i--) blocks[i] = blocks[i - 1] as Block;
-    blocks[at] = block;
+    const size = this.blocks.size[block] as number;
+    const at = this.position(size, this.blocks.address[block] as number);
+    if (this.length === this.members.length) this.grow();
+    this.move(at, at + 1);
+    this.sizes[at] = size;
+    this.members[at] = block;
+    this.length++;
   }
   remove(block: Block): void {
-    this.removeAt(this.position(block.size, block.address));
+    this.removeAt(this.position(this.blocks.size[block] as number, this.blocks.address[block] as number));
   }
-  takeBest(size: number): Block | null {
+  takeBest(size: number): Block {
     const at = this.position(size, -1);
-    const block = this.blocks[at];
-    if (!block) return null;
+    if (at === this.length) return NONE;
+    const block = this.members[at] as Block;
     this.removeAt(at);
     return block;
   }
   private removeAt(at: number): void {
-    const { blocks } = this;
-    for (let i = at + 1; i < blocks.length; i++) blocks[i - 1] = blocks[i] as Block;
-    blocks.pop();
+    this.move(at + 1, at);
+    this.length--;
+  }
+  /** Moves all from one place on to another. */
+  private move(from: number, to: number): void {
+    this.sizes.copyWithin(to, from, this.length);
+    this.members.copyWithin(to, from, this.length);
+  }
+  private grow(): void {
+    const { members, sizes } = this;
+    this.members = new Int32Array(2 * this.length);
+    this.sizes = new Float64Array(2 * this.length);
+    this.members.set(members);
+    this.sizes.set(sizes);
   }
   /** Whole segments without a block in use. */
   drain(): number {
+    const { previous, next } = this.blocks;
     let bytes = 0;
-    for (let i = this.blocks.length - 1; i >= 0; i--) {
-      const block = this.blocks[i] as Block;
-      if (block.previous || block.next) continue;
-      bytes += block.size;
-      this.blocks.splice(i, 1);
+    for (let i = this.length - 1; i >= 0; i--) {
+      const block = this.members[i] as Block;
+      if (previous[block] !== NONE || next[block] !== NONE) continue;
+      bytes += this.sizes[i] as number;
+      this.removeAt(i);
     }
     return bytes;
   }
@@ -90,8 +124,9 @@ export interface CachingAllocatorOptions {
 }
 
 export class CachingAllocator {
-  private readonly small = new Pool();
-  private readonly large = new Pool();
+  private readonly blocks = new Blocks();
+  private readonly small = new Pool(this.blocks);
+  private readonly large = new Pool(this.blocks);
   private nextAddress = 0;
   private readonly capacity: number;
   private readonly expandable: boolean;
@@ -113,20 +148,23 @@ export class CachingAllocator {
     const size = roundSize(bytes);
     const small = size <= SMALL_SIZE;
     const pool = small ? this.small : this.large;
-    const block = pool.takeBest(size) ?? this.newSegment(size, small);
-    const rest = block.size - size;
+    let block = pool.takeBest(size);
+    if (block === NONE) block = this.newSegment(size, small);
+    const { blocks } = this;
+    const rest = (blocks.size[block] as number) - size;
     if (small || this.expandable ? rest >= MIN_BLOCK : rest > SMALL_SIZE) {
-      const remaining = new Block(rest, block.address + size, small);
-      remaining.free = true;
-      remaining.previous = block;
-      remaining.next = block.next;
-      if (block.next) block.next.previous = remaining;
-      block.next = remaining;
-      block.size = size;
+      const remaining = blocks.add(rest, (blocks.address[block] as number) + size, small);
+      const next = blocks.next[block] as Block;
+      blocks.free[remaining] = true;
+      blocks.previous[remaining] = block;
+      blocks.next[remaining] = next;
+      if (next !== NONE) blocks.previous[next] = remaining;
+      blocks.next[block] = remaining;
+      blocks.size[block] = size;
       pool.add(remaining);
     }
-    block.free = false;
-    this.allocated += block.size;
+    blocks.free[block] = false;
+    this.allocated += blocks.size[block] as number;
     if (this.allocated > this.peakAllocated) this.peakAllocated = this.allocated;
     return block;
   }
@@ -142,34 +180,38 @@ export class CachingAllocator {
     }
     this.reserved += bytes;
     if (this.reserved > this.peakReserved) this.peakReserved = this.reserved;
-    const block = new Block(bytes, this.nextAddress, small);
+    const block = this.blocks.add(bytes, this.nextAddress, small);
     // Segments never touch: a gap keeps blocks of two segments from looking like neighbours.
     this.nextAddress += bytes + ROUND_LARGE;
     return block;
   }
 
   free(block: Block): void {
-    this.allocated -= block.size;
-    const pool = block.small ? this.small : this.large;
+    const { size, small, free, previous, next } = this.blocks;
+    this.allocated -= size[block] as number;
+    const pool = small[block] ? this.small : this.large;
     let merged = block;
-    block.free = true;
-    const before = block.previous;
-    if (before?.free) {
+    free[block] = true;
+    const before = previous[block] as Block;
+    if (before !== NONE && free[before]) {
       pool.remove(before);
-      before.size += block.size;
-      before.next = block.next;
-      if (block.next) block.next.previous = before;
+      this.merge(before, block);
       merged = before;
     }
-    const after = merged.next;
-    if (after?.free) {
+    const after = next[merged] as Block;
+    if (after !== NONE && free[after]) {
       pool.remove(after);
-      merged.size += after.size;
-      merged.next = after.next;
-      if (after.next) after.next.previous = merged;
+      this.merge(merged, after);
     }
     pool.add(merged);
   }
-}
 
-export type { Block };
+  /** Makes a block and the one after it one. */
+  private merge(block: Block, after: Block): void {
+    const { size, previous, next } = this.blocks;
+    size[block] = (size[block] as number) + (size[after] as number);
+    const further = next[after] as Block;
+    next[block] = further;
+    if (further !== NONE) previous[further] = block;
+  }
+}
