@@ -12,7 +12,7 @@ export class Models {
     this.graphFolders = graphFolders;
   }
 
-  /** A graph for { reference | config | spec, options }; throws where there is none. Only the last one is kept. */
+  /** A graph for { reference | config | graph, options }; throws where there is none. Only the last one is kept. */
   async read(model) {
     const key = JSON.stringify(model);
     if (!this.#known.has(key)) {
@@ -22,10 +22,10 @@ export class Models {
     return this.#known.get(key);
   }
 
-  async #open({ reference, config, spec, options = {} }) {
+  async #open({ reference, config, graph, options = {} }) {
     const { readModel } = this.product;
     if (config) return readModel(this.#write('config.json', config), options);
-    if (spec) return readModel(this.#write('model.yaml', spec), options);
+    if (graph) return readModel(this.#write('model.graph.json', graph), options);
     const exported = this.#exported(reference);
     if (exported) return readModel(exported, options);
     return readModel(reference, options).catch((error) => {

@@ -1,4 +1,5 @@
 /** The published measurements that can be replayed. */
+import { generatedRows } from './sources/generated.mjs';
 import { languageRows } from './sources/language.mjs';
 import { opRows } from './sources/op.mjs';
 import { a100Rows, rtx3090Rows } from './sources/timm.mjs';
@@ -9,5 +10,6 @@ export const SOURCES = [
   { name: 'xmem_nvml', rows: xmemRows },
   { name: 'gpumemnet_timm_a100', rows: a100Rows },
   { name: 'timm_train_rtx3090', rows: rtx3090Rows },
+  { name: 'gpumemnet_generated_cnn', rows: generatedRows },
   { name: 'language models', rows: languageRows },
 ];
