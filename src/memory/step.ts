@@ -14,7 +14,6 @@ export function checkCovered(setup: Setup): void {
     );
   };
   if (setup.method === 'qlora') refuse('--method', setup.method, '--method lora');
-  if (setup.checkpointing === 'selective') refuse('--checkpointing', 'selective', '--checkpointing none or full');
   if (setup.sharding !== 'ddp') refuse('--sharding', setup.sharding, '--sharding ddp');
   if (setup.tensorParallel > 1) refuse('--tensor-parallel', String(setup.tensorParallel), '--tensor-parallel 1');
   if (setup.framework !== 'torch') refuse('--framework', setup.framework, '--framework torch');

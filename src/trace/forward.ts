@@ -76,9 +76,11 @@ function runRegion(s: Session, program: Program, values: Values, types: Types, r
     functions: [],
     open: 0,
     recomputed: false,
+    kept: [],
     recompute: () => recompute(s, program, region, held, values, types, size, frame),
     release: () => {
       for (const t of held) s.release(t);
+      for (const t of frame.kept.splice(0)) s.release(t);
     },
   };
   const before = s.frame;
@@ -109,7 +111,7 @@ function recompute(
     values[slot] = input;
   });
   const [frameBefore, autocastBefore, gradientsBefore] = [s.recomputing, s.autocastSuspended, s.gradientsEnabled];
-  s.recomputing = { frame, next: 0, saved: 0 };
+  s.recomputing = { frame, next: 0, saved: 0, reused: 0 };
   s.gradientsEnabled = true;
   s.autocastSuspended = 0;
   const cacheBefore = s.swapCastCache(new Map());

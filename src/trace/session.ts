@@ -21,6 +21,8 @@ export interface SessionOptions {
    * place wherever the first one has no other owner.
    */
   outOfPlaceSums: boolean;
+  /** Checkpointed regions keep the results of products, convolutions and fused attention. */
+  selective?: boolean;
 }
 
 /** A checkpointed region between its forward and its backward. */
@@ -31,6 +33,8 @@ export interface Frame {
   /** Functions that have not run yet. */
   open: number;
   recomputed: boolean;
+  /** Results that selective checkpointing keeps for the recomputation, in order; null once they are used. */
+  kept: (Tensor | null)[];
   recompute: () => void;
   /** Drops the region's inputs. */
   release: () => void;
@@ -43,7 +47,9 @@ export class Session {
   /** The region that forward is in. */
   frame: Frame | null = null;
   /** The region that backward is running again, and how far it is. */
-  recomputing: { frame: Frame; next: number; saved: number } | null = null;
+  recomputing: { frame: Frame; next: number; saved: number; reused: number } | null = null;
+  /** The result that `costly` gave last was kept from forward: nothing was computed. */
+  reused = false;
   readonly tape = new Tape();
   /** Records kernels where the caller wants them. */
   log: KernelLog | null = null;
@@ -76,6 +82,31 @@ export class Session {
 
   emptyLike(t: Tensor, type: ElementType = t.type): Tensor {
     return this.empty(t.shape, type, likeStrides(t));
+  }
+
+  /**
+   * A result that is dear to compute. Selective checkpointing (torch.utils.checkpoint's
+   * create_selective_checkpoint_contexts) keeps it in forward and hands it out when the region runs again.
+   */
+  costly(make: () => Tensor): Tensor {
+    this.reused = false;
+    if (!this.options.selective) return make();
+    const state = this.recomputing;
+    if (state) {
+      const at = state.reused++;
+      const kept = state.frame.kept[at] as Tensor;
+      const result = this.adopt(new Tensor(kept.storage, kept.shape, kept.strides, kept.type));
+      state.frame.kept[at] = null;
+      this.release(kept);
+      this.reused = true;
+      return result;
+    }
+    const made = make();
+    if (!this.frame) return made;
+    this.frame.kept.push(this.take(this.alias(made)));
+    const { id } = made.storage;
+    if (id >= 0) this.tape.category[id] = 'activations';
+    return made;
   }
 
   /** A tensor on the host: it takes no device memory. */

@@ -79,7 +79,7 @@ function autocastTypeOf(setup: Setup): ElementType | null {
 /** Traces one forward and backward pass of `model`. Throws for operators without a rule. */
 export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions): StepTrace {
   const program = programOf(trainedGraph(model, setup), setup.generic);
-  if (setup.checkpointing === 'full' && program.regions.length === 0) {
+  if (setup.checkpointing !== 'none' && program.regions.length === 0) {
     throw new MissingError(
       'NO_CHECKPOINTS',
       `${model.name} names no module calls to recompute`,
@@ -92,6 +92,7 @@ export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions
     attention: setup.attention,
     capability: options.capability,
     outOfPlaceSums: options.outOfPlaceSums,
+    selective: setup.checkpointing === 'selective',
   });
   if (options.logsKernels) s.log = new KernelLog(s);
   try {
@@ -127,7 +128,7 @@ class MicroStep {
     this.cut();
     this.makeInputs();
     const makeInputs = this.cut();
-    runForward(s, program, this.values, { symbols: this.symbols, checkpointing: this.setup.checkpointing === 'full' });
+    runForward(s, program, this.values, { symbols: this.symbols, checkpointing: this.setup.checkpointing !== 'none' });
     clearCastCache(s);
     const loss = this.takeSlot(program.lossSlot) as Tensor;
     const outputs = program.outputSlots.map((slot) => this.takeSlot(slot));

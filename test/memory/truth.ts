@@ -19,7 +19,7 @@ export interface TruthRow {
     precision: Setup['precision'];
     optimizer: Setup['optimizer'];
     impl?: Setup['optimizerImplementation'];
-    checkpointing?: 'full';
+    checkpointing?: 'full' | 'selective';
     attention?: 'eager';
     zero_grad?: Setup['zeroGradPosition'];
     hold?: boolean;

@@ -61,12 +61,12 @@ function flashAttention(s: Session, q: Tensor, k: Tensor, v: Tensor, dropout: nu
   const pad = (t: Tensor): Tensor => (width % 8 === 0 ? t : constantPad(s, t, [0, upTo(width, 8) - width]));
   const [qp, kp, vp] = [pad(q), pad(k), pad(v)] as [Tensor, Tensor, Tensor];
   // empty_like(q): the order of q's dimensions, made dense where q is a part of a packed projection.
-  const out = s.emptyLike(qp);
-  const logsumexp = s.empty(q.shape.slice(0, 3), 'float32');
-  const state = s.empty([2], 'int64');
-  const unused = s.empty([], 'int64');
+  const out = s.costly(() => s.emptyLike(qp));
+  const logsumexp = s.costly(() => s.empty(q.shape.slice(0, 3), 'float32'));
+  const state = s.costly(() => s.empty([2], 'int64'));
+  const unused = s.costly(() => s.empty([], 'int64'));
   s.tape.countKernel('_scaled_dot_product_flash_attention');
-  logAttention(s, 'flash_attention', [qp, kp, vp], [out, logsumexp], [q, k, v], FORWARD_PRODUCTS, causal);
+  if (!s.reused) logAttention(s, 'flash_attention', [qp, kp, vp], [out, logsumexp], [q, k, v], FORWARD_PRODUCTS, causal);
   s.record('flash_attention', [qp, kp, vp], [out], [qp, kp, vp, out, logsumexp, state, unused], ([grad]) => {
     if (!grad || dropout < 0) return [null, null, null];
     const grads = [s.emptyLike(qp), s.emptyLike(kp), s.emptyLike(vp)];
@@ -85,13 +85,13 @@ function efficientAttention(s: Session, q: Tensor, k: Tensor, v: Tensor, mask: T
     const padded = mask.size(-1) % 16 === 0 ? mask : slice(s, constantPad(s, mask, [0, upTo(m, 16) - m]), mask.shape.length - 1, 0, m);
     bias = expand(s, padded, [b, h, n, m]);
   }
-  const out = headsInside(s, [b, h, n, v.size(3)], q.type);
+  const out = s.costly(() => headsInside(s, [b, h, n, v.size(3)], q.type));
   const recorded = s.records([q, k, v]);
-  const logsumexp = s.empty([b, h, recorded ? upTo(n, 32) : 0], 'float32');
-  const seed = s.empty([], 'int64');
-  const offset = s.empty([], 'int64');
+  const logsumexp = s.costly(() => s.empty([b, h, recorded ? upTo(n, 32) : 0], 'float32'));
+  const seed = s.costly(() => s.empty([], 'int64'));
+  const offset = s.costly(() => s.empty([], 'int64'));
   s.tape.countKernel('_scaled_dot_product_efficient_attention');
-  logAttention(s, 'efficient_attention', [q, k, v, bias], [out, logsumexp], [q, k, v], FORWARD_PRODUCTS, causal);
+  if (!s.reused) logAttention(s, 'efficient_attention', [q, k, v, bias], [out, logsumexp], [q, k, v], FORWARD_PRODUCTS, causal);
   s.record('efficient_attention', [q, k, v, bias], [out], [q, k, v, bias, out, logsumexp, seed, offset], ([grad], needs) => {
     if (!grad) return [null, null, null, null];
     const grads = [headsInside(s, q.shape, q.type), headsInside(s, k.shape, k.type), headsInside(s, v.shape, v.type)];

@@ -40,9 +40,9 @@ function layout(shape: readonly number[], channelsLast: boolean): number[] {
 export function convolution(s: Session, input: Tensor, weight: Tensor, bias: Tensor | null, g: Geometry): Tensor {
   const channelsLast = suggestsChannelsLast(input) || suggestsChannelsLast(weight);
   const shape = outputShape(input, weight, g);
-  const out = s.empty(shape, input.type, layout(shape, channelsLast));
+  const out = s.costly(() => s.empty(shape, input.type, layout(shape, channelsLast)));
   s.tape.countKernel('convolution');
-  logConvolution(s, 'forward', [input, weight, bias], out, input, weight, out, g, channelsLast);
+  if (!s.reused) logConvolution(s, 'forward', [input, weight, bias], out, input, weight, out, g, channelsLast);
   s.record('convolution', [input, weight, bias], [out], [input, weight], ([grad], needs) => {
     if (!grad) return [null, null, null];
     const last = channelsLast || suggestsChannelsLast(grad);

@@ -19,9 +19,9 @@ function secondGradient(s: Session, grad: Tensor, first: Tensor, shape: readonly
 
 /** [n, k] x [k, m] -> [n, m]. */
 export function mm(s: Session, a: Tensor, b: Tensor): Tensor {
-  const out = s.empty([a.size(0), b.size(1)], a.type);
+  const out = s.costly(() => s.empty([a.size(0), b.size(1)], a.type));
   s.tape.countKernel('matrix product');
-  s.log?.product('mm', a, b, out);
+  if (!s.reused) s.log?.product('mm', a, b, out);
   s.record('mm', [a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null];
     return [
@@ -34,9 +34,9 @@ export function mm(s: Session, a: Tensor, b: Tensor): Tensor {
 
 /** bias + a b, with the bias broadcast. */
 export function addmm(s: Session, bias: Tensor, a: Tensor, b: Tensor): Tensor {
-  const out = s.empty([a.size(0), b.size(1)], a.type);
+  const out = s.costly(() => s.empty([a.size(0), b.size(1)], a.type));
   s.tape.countKernel('matrix product');
-  s.log?.product('addmm', a, b, out, bias);
+  if (!s.reused) s.log?.product('addmm', a, b, out, bias);
   s.record('addmm', [bias, a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null, null];
     return [
@@ -50,9 +50,9 @@ export function addmm(s: Session, bias: Tensor, a: Tensor, b: Tensor): Tensor {
 
 /** [g, n, k] x [g, k, m] -> [g, n, m]. */
 export function bmm(s: Session, a: Tensor, b: Tensor): Tensor {
-  const out = s.empty([a.size(0), a.size(1), b.size(2)], a.type);
+  const out = s.costly(() => s.empty([a.size(0), a.size(1), b.size(2)], a.type));
   s.tape.countKernel('matrix product');
-  s.log?.product('bmm', a, b, out);
+  if (!s.reused) s.log?.product('bmm', a, b, out);
   s.record('bmm', [a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null];
     return [needs[0] ? bmm(s, grad, transpose(s, b, 1, 2)) : null, needs[1] ? bmm(s, transpose(s, a, 1, 2), grad) : null];
@@ -61,9 +61,9 @@ export function bmm(s: Session, a: Tensor, b: Tensor): Tensor {
 }
 
 function baddbmm(s: Session, base: Tensor, a: Tensor, b: Tensor, alpha: number, beta: number): Tensor {
-  const out = s.empty([a.size(0), a.size(1), b.size(2)], a.type);
+  const out = s.costly(() => s.empty([a.size(0), a.size(1), b.size(2)], a.type));
   s.tape.countKernel('matrix product');
-  s.log?.product('baddbmm', a, b, out, base);
+  if (!s.reused) s.log?.product('baddbmm', a, b, out, base);
   const scaled = (t: Tensor, factor: number): Tensor => (factor === 1 ? t : elementwise(s, [t]));
   s.record('baddbmm', [base, a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null, null];
