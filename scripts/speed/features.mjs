@@ -37,10 +37,14 @@ export async function prepare(rows, report = () => {}) {
   return prepared;
 }
 
+function openRow({ file, reference, image, config, seq, math, name }) {
+  if (file) return readModel(file);
+  if (reference) return readModel(reference, { image: [image, image] });
+  return readModel(configFolder({ config, name }), { seq, ...(math ? { attention: 'math' } : {}) });
+}
+
 async function workOf(row, setup, capability) {
-  const model = row.model.file
-    ? await readModel(row.model.file)
-    : await readModel(configFolder(row.model), { seq: row.model.seq, ...(row.model.math ? { attention: 'math' } : {}) });
+  const model = await openRow(row.model);
   const accumulating = setup.accumulation > 1 || setup.zeroGrad === 'to-zero';
   const work = new StepWork((batch) =>
     traceStep(model, { ...setup, batch }, { capability, outOfPlaceSums: false, accumulating, logsKernels: true }),

@@ -1,4 +1,7 @@
-/** Published training speeds as rows to predict: { set, id, family, device, seconds, model, setup }. */
+/**
+ * Published training speeds as rows to predict: { set, id, family, device, seconds, samples, model, setup }. `model` is a
+ * graph's `file`, a `reference` at an `image` size, or a Hugging Face `config` at a `seq` length.
+ */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,17 +19,25 @@ function lines(truth, name) {
     .map((line) => JSON.parse(line));
 }
 
+/** Names that models have had in timm since 2022, where they differ (its table of deprecated models). */
+const RENAMED = JSON.parse(readFileSync(new URL('timm-renamed.json', import.meta.url), 'utf8'));
+
+/** NAME-SIZE.graph.json of the folder, else the graph that the package ships. */
+function timmModel(name, size, graphs) {
+  const file = graphs && join(graphs, `${name}-${size}.graph.json`);
+  return file && existsSync(file) ? { file } : { reference: `timm:${RENAMED[name] ?? name}`, image: size };
+}
+
 /**
  * timm on one RTX 3090, torch 1.10 to 1.12, autocast to float16: benchmark.py's SGD with Nesterov momentum, one tensor at
- * a time, gradients set to zero. `graphs` holds MODEL-SIZE.graph.json with the attention written out, as timm had it then.
+ * a time, gradients set to zero, and the attention written out, as timm had it then.
  */
 function timmRows(truth, graphs) {
-  const names = JSON.parse(readFileSync(join(graphs, 'names.json'), 'utf8'));
   return lines(truth, 'timm_train_rtx3090').flatMap((row) => {
-    const file = join(graphs, `${names[`${row.model}|${row.input}`]}-${row.input}.graph.json`);
-    if (row.notes.includes('SUSPECT') || !existsSync(file)) return [];
+    if (row.notes.includes('SUSPECT')) return [];
     const channelsLast = row.notes.includes('layout nhwc');
-    const setup = { optimizer: 'nesterov', optimizerImplementation: 'single', zeroGrad: 'to-zero', precision: 'amp-fp16', channelsLast };
+    const loop = { optimizer: 'nesterov', optimizerImplementation: 'single', zeroGrad: 'to-zero', attention: 'math' };
+    const setup = { ...loop, precision: 'amp-fp16', channelsLast };
     return [
       {
         set: channelsLast ? 'timm-nhwc' : 'timm-nchw',
@@ -35,7 +46,7 @@ function timmRows(truth, graphs) {
         device: 'rtx-3090',
         seconds: row.batch_per_gpu / row.throughput_samples_s,
         samples: row.batch_per_gpu,
-        model: { file },
+        model: timmModel(row.model, row.input, graphs),
         setup: { ...setup, batch: row.batch_per_gpu },
       },
     ];
@@ -160,10 +171,8 @@ function nvidiaModel(row, graphs) {
   }
   const name = /ConvNets\/(se-)?resnext101-32x4d/.exec(row.source_path);
   if (!name) return null;
-  const file = join(graphs, name[1] ? 'seresnext101_32x4d-224.graph.json' : 'resnext101_32x4d-224.graph.json');
-  if (!existsSync(file)) return null;
   return {
-    file,
+    ...timmModel(name[1] ? 'seresnext101_32x4d' : 'resnext101_32x4d', 224, graphs),
     name: name[1] ? 'se-resnext101' : 'resnext101',
     setup: { optimizer: 'momentum', optimizerImplementation: 'fused', channelsLast: true },
   };

@@ -4,10 +4,10 @@ import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import { StepTraces } from '../trace/index.js';
 import type { Seconds, Source } from '../units.js';
-import { type Calibration, calibrate, type MeasuredPoint } from './calibrate.js';
+import { calibrate, type Factors, type MeasuredPoint } from './calibrate.js';
 import { COEFFICIENTS } from './constants.js';
 import { headlineRate, ratesOf } from './rates.js';
-import { type Limit, stepTime } from './step-time.js';
+import { combine, type Limit, type StepParts, stepParts, stepTime } from './step-time.js';
 import { StepWork, type Tracer } from './step-work.js';
 
 export interface SpeedPoint {
@@ -55,18 +55,23 @@ export function predictSpeed(model: ModelGraph, setup: Setup, target: TargetDevi
   const rates = ratesOf(target, setup.precision);
   const replicas = setup.gpus / setup.tensorParallel;
   const samples = (batch: number): number => batch * setup.accumulation * replicas;
-  const predicted = (batch: number) => stepTime(work, setup, batch, rates, COEFFICIENTS);
+  const known = new Map<number, StepParts>();
+  const predicted = (batch: number, factors?: Factors) => {
+    const parts = known.get(batch) ?? stepParts(work, setup, batch, rates, COEFFICIENTS);
+    known.set(batch, parts);
+    return combine(parts, rates, COEFFICIENTS, factors);
+  };
   const measured = options.measured ?? [];
-  const calibration: Calibration | null = measured.length > 0 ? calibrate(measured, (batch) => predicted(batch).seconds) : null;
-  const source: Source = calibration ? 'calibrated' : rates.known ? 'estimated' : 'assumed';
+  const factors = measured.length > 0 ? calibrate(measured, (batch, tried) => predicted(batch, tried).seconds) : undefined;
+  const source: Source = factors ? 'calibrated' : rates.known ? 'estimated' : 'assumed';
   const flops = (batch: number): number => work.at(batch).reduce((sum, w) => sum + (w.phase === 'recompute' ? 0 : w.count * w.flops), 0);
   const flopsPerSample = flops(2) / 2;
   const loader = options.loaderSamplesPerSecond ?? Number.POSITIVE_INFINITY;
 
   const at = (batch: number): SpeedPoint => {
-    const { seconds, limitedBy } = predicted(batch);
+    const { seconds, limitedBy } = predicted(batch, factors);
     const exact = measured.find((point) => point.batch === batch);
-    const stepSeconds = Math.max(exact?.stepSeconds ?? calibration?.seconds(batch) ?? seconds, samples(batch) / loader);
+    const stepSeconds = Math.max(exact?.stepSeconds ?? seconds, samples(batch) / loader);
     const work = flopsPerSample * batch * setup.accumulation;
     return {
       batch,

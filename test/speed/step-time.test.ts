@@ -40,6 +40,8 @@ describe('coefficients', () => {
     const { compute: none, memory } = kernelTime(elementwise, 100e12, RATES, COEFFICIENTS);
     expect(none).toBe(0);
     expect(memory).toBeGreaterThan(PRODUCT.bytes / 1e12);
+    for (const [name, value] of Object.entries(COEFFICIENTS))
+      if (/(Compute|Memory)$/.test(name)) expect(value, name).toBeGreaterThanOrEqual(1);
   });
 });
 
