@@ -43,7 +43,7 @@ export default class Noise extends BaseCommand {
     updates: count({ default: 64, min: 8, description: 'big batches to measure' }),
     'train-steps': count({ default: 100, min: 0, description: 'optimizer steps on small batches before that' }),
     'learning-rate': positive({ description: 'of those steps [default: one for the optimizer; your own tuned one is better]' }),
-    seed: count({ default: 1, min: 0, description: 'which samples are drawn, and the first weights where the engine has a seed' }),
+    seed: count({ default: 1, min: 0, description: 'draws the samples and the first weights, the same ones in both engines' }),
     device: string({ helpValue: 'NAME', description: "cuda, cuda:1, rocm, mps or cpu [default: the engine's best]" }),
     'time-limit': string({ default: '10m', helpValue: '5m', description: 'for the whole measurement' }),
     ...{ image, seq, classes, head, optimizer },

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { NoiseLine, NoiseOrder, StoredArray } from '../../noise/order.js';
 import { UnsupportedError } from './call.js';
+import { firstWeights } from './first-weights.js';
 import { toTfDtype } from './ops/pointwise.js';
 import { makeOptimizer } from './optimizer.js';
 import type { TrainingOrder } from './order.js';
@@ -19,7 +20,7 @@ export function measureNoise(
   onLine: (line: NoiseLine) => void,
 ): void {
   const { smallBatch, parts, updates, trainSteps, learningRate } = noise;
-  const trainer = prepareTrainer(tf, graph, setup, sizes);
+  const trainer = prepareTrainer(tf, graph, setup, sizes, firstWeights(graph, noise.seed));
   const optimizer = makeOptimizer(tf, setup.optimizer, learningRate);
   const next = loadBatches(tf, trainer, graph.inputs, noise, smallBatch);
   for (let step = 1; step <= trainSteps; step++) {

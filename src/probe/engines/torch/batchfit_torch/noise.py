@@ -9,6 +9,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 from .device import Device
+from .first_weights import set_first_weights
+from .interpreter import GraphModule
 from .samples import BadData, open_samples
 from .training import Trainee, make_optimizer, make_trainee, set_float32_products
 
@@ -20,6 +22,8 @@ def measure(request: dict[str, Any], device: Device, send: Callable[..., None], 
     torch.manual_seed(order["seed"])
     set_float32_products(False)
     trainee = make_trainee(request, device)
+    if isinstance(trainee.module, GraphModule):
+        set_first_weights(trainee.module, order["seed"])
     fit = Fit(trainee, request)
     batches = (fit(batch) for batch in open_samples(order["data"], order["smallBatch"], order["seed"]))
     _train(trainee, batches, request, lambda: send("running", phase="training step 1"))
@@ -90,7 +94,10 @@ class Fit:
         return pytree.tree_unflatten([self._place(*each) for each in zip(values, self.leaves, self.names, self.limits)], self.spec)
 
     def _in_order(self, batch: Any) -> list[torch.Tensor]:
-        if isinstance(batch, dict) and all(name in batch for name in self.names):
+        if isinstance(batch, dict) and any(name in batch for name in self.names):
+            missing = [name for name in self.names if name not in batch]
+            if missing:
+                raise BadData(f"--data: input {missing[0] or 'of the loss'} is not among {', '.join(batch)}")
             return [torch.as_tensor(batch[name]) for name in self.names]
         values = list(batch.values()) if isinstance(batch, dict) else list(batch) if isinstance(batch, (tuple, list)) else [batch]
         if len(values) != len(self.leaves):
