@@ -23,5 +23,13 @@ export function assumptionsOf(model: ModelGraph, setup: Setup): Warning[] {
   if (setup.optimizer === 'adamw-8bit') {
     warnings.push(assume('ASSUMED_OPTIMIZER', 'the state of 8-bit AdamW follows the source of bitsandbytes, not a run'));
   }
+  if (setup.framework === 'tensorflow') {
+    warnings.push(
+      assume(
+        'ASSUMED_FRAMEWORK',
+        "what operators keep follows PyTorch's formulas, in TensorFlow's allocator (memory growth on), not a run",
+      ),
+    );
+  }
   return warnings;
 }

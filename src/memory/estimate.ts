@@ -11,6 +11,7 @@ import { capabilityNumber, type Range, resolveImplementation } from './library.j
 import type { LoopPhase } from './loop.js';
 import { withOptimizerDefault } from './optimizers.js';
 import type { TensorPeak } from './replay.js';
+import { allocatorOf } from './replay-other.js';
 import type { Simulator } from './simulator.js';
 import { Simulators } from './simulators.js';
 import { checkCovered, type StepTrace } from './step.js';
@@ -129,8 +130,9 @@ export class Estimator {
       ? measuredContext(target.contextBytes)
       : contextBytes({ target, loading: stack.moduleLoading ?? 'lazy', convolves });
     this.reserveHigh = stack.cudnnBenchmark && convolves ? BENCHMARK_RESERVE_HIGH : RESERVE_HIGH;
-    this.traced = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: true });
-    this.running = simulators.of(this.setup, { capability: this.capability, outOfPlaceSums: false });
+    const device = { capability: this.capability, allocator: allocatorOf(setup, target.kind) };
+    this.traced = simulators.of(this.setup, { ...device, outOfPlaceSums: true });
+    this.running = simulators.of(this.setup, { ...device, outOfPlaceSums: false });
   }
 
   /** Memory at one batch, without asking what fits. */

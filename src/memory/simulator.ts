@@ -8,10 +8,13 @@ import { type StepTrace, StepTraces } from '../trace/index.js';
 import { workspaces } from './library.js';
 import { buildLoop, haveSameOrder, type Loop, type LoopTraces, sizesOf } from './loop.js';
 import { type ReplayOptions, type Reserved, replay, type TensorPeak, tensorPeak } from './replay.js';
+import { type AllocatorName, replayBfc, replayMalloc } from './replay-other.js';
 
 export interface SimulatorOptions {
   capability: number;
   outOfPlaceSums: boolean;
+  /** Default: CUDA's caching allocator. */
+  allocator?: AllocatorName;
 }
 
 interface Traced {
@@ -106,7 +109,9 @@ export class Simulator {
     const known = this.replayed.get(key);
     if (known) return known;
     const { loop, sizes, traces } = this.at(batch);
-    const result = replay(loop, sizes, options, withWorkspaces ? workspaces(this.options.capability, traces.fresh) : []);
+    const spaces = withWorkspaces ? workspaces(this.options.capability, traces.fresh) : [];
+    const other = { malloc: replayMalloc, 'tensorflow-bfc': replayBfc, 'cuda-caching': null }[this.options.allocator ?? 'cuda-caching'];
+    const result = other ? other(loop, sizes, options) : replay(loop, sizes, options, spaces);
     this.replayed.set(key, result);
     return result;
   }

@@ -16,5 +16,4 @@ export function checkCovered(setup: Setup): void {
   if (setup.method === 'qlora') refuse('--method', setup.method, '--method lora');
   if (setup.sharding !== 'ddp') refuse('--sharding', setup.sharding, '--sharding ddp');
   if (setup.tensorParallel > 1) refuse('--tensor-parallel', String(setup.tensorParallel), '--tensor-parallel 1');
-  if (setup.framework !== 'torch') refuse('--framework', setup.framework, '--framework torch');
 }
