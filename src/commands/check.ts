@@ -50,7 +50,7 @@ Exits with 0 when all pass, 1 when one does not, 3 when something needed is not 
       ...(await readFacts(where)),
       ...(requirements.some(({ fact }) => fact.startsWith('engine.')) ? await engineFacts() : {}),
     };
-    const fit = plan === null ? null : await fitOfPlan(plan, where);
+    const fit = plan === null ? null : await fitOfPlan(plan, where, () => this.interrupted);
     const all = plan === null || fit === null ? facts : { ...facts, ...planFacts(plan, fit) };
     const checks = [
       ...(plan === null || fit === null ? [] : planChecks(plan, all, fit)),

@@ -34,7 +34,7 @@ export default class Compare extends BaseCommand {
     const devices = parseList(flags.device, '--device');
     const prices = parsePrices(flags.price, devices);
     const [model, ...targets] = await Promise.all([
-      openModel(args.model, { ...options, attention: setup.attention }),
+      openModel(args.model, { ...options, attention: setup.attention }, () => this.interrupted),
       ...devices.map(async (device) => ({ device, target: await resolveTarget({ device, reserve: flags.reserve }) })),
     ]);
     const datasetSize = flags['dataset-size'] ?? null;

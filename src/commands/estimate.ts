@@ -2,11 +2,11 @@ import { string as argument } from '@oclif/core/args';
 import { boolean, string } from '@oclif/core/flags';
 import { Estimator } from '../memory/estimate.js';
 import { estimateLayers } from '../memory/layers.js';
-import { readModel } from '../model/open.js';
 import { describeDevice, describeModel, describeSetup } from '../output/describe.js';
 import { renderEstimate } from '../output/estimate-text.js';
 import { type Answer, BaseCommand } from './base.js';
 import { parseSetup, setupFlags, whereFlags } from './flags.js';
+import { openModel } from './input/model.js';
 import { openTarget } from './input/target.js';
 import { parseCount, parseList } from './input/values.js';
 
@@ -33,7 +33,7 @@ export default class Estimate extends BaseCommand {
     const sweep = flags.sweep === undefined ? [] : parseList(flags.sweep, '--sweep').map((each) => parseCount(each, '--sweep'));
     const [target, model] = await Promise.all([
       openTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
-      readModel(args.model, { ...options, attention: setup.attention }),
+      openModel(args.model, { ...options, attention: setup.attention }, () => this.interrupted),
     ]);
     const estimator = new Estimator(model, setup, target);
     const chosen = batch === 'auto' ? Math.max(estimator.largest('best'), 1) : batch;

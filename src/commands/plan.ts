@@ -49,7 +49,7 @@ export default class Plan extends BaseCommand {
     const isHere = flags.device === undefined || /^(cuda|rocm|mps|cpu)(:|$)/i.test(flags.device);
     const [target, graph, host] = await Promise.all([
       openTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
-      openModel(args.model, { ...options, attention: asked.attention }),
+      openModel(args.model, { ...options, attention: asked.attention }, () => this.interrupted),
       isHere ? readHost(thisSystem()) : null,
     ]);
     const model = readModelFacts(graph);

@@ -174,6 +174,18 @@ describe('trace', () => {
     expect(probed.document).toMatchObject({ verdict: 'max-batch', largest: { batch: 4 } });
   });
 
+  it("one's own code needs no file: estimate, plan and check export it on the spot", { timeout: 300_000 }, async () => {
+    const reference = `${join(ROOT, 'test', 'probe', 'torch', 'small_model.py')}:make`;
+    const saved = join(folder, 'own-plan.json');
+    const device = ['--device', 't4'];
+    const estimated = await batchfitJson(['estimate', reference, '--batch', '4', ...device]);
+    expect([estimated.exitCode, estimated.document.model.parameters]).toEqual([0, 24330]);
+    const planned = await batchfitJson(['plan', reference, '--target-batch', '64', '--dataset-size', '640', ...device, '--save', saved]);
+    expect([planned.exitCode, planned.document.batch.effective]).toEqual([0, 64]);
+    const checked = await batchfitJson(['check', '--plan', saved, '--require', 'fits', ...device]);
+    expect([checked.exitCode, checked.document.passed]).toEqual([0, true]);
+  });
+
   it('names what Python says is wrong', { timeout: 120_000 }, async () => {
     const path = join(folder, 'broken.py');
     writeFileSync(path, 'def make():\n    return 1\n');

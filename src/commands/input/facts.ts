@@ -29,7 +29,7 @@ export async function engineFacts(): Promise<Facts> {
 }
 
 /** Whether the plan fits here; on the kind of device that it was made for unless --device names one. */
-export async function fitOfPlan(plan: PlanDocument, where: WhereOptions): Promise<Fit | Unread> {
+export async function fitOfPlan(plan: PlanDocument, where: WhereOptions, interrupted: () => AbortSignal): Promise<Fit | Unread> {
   if (plan.batch === null) return { kind: 'unknown', reason: 'the plan has no batch, because nothing fitted when it was made' };
   const device = where.device ?? plan.device.kind;
   if (where.device === undefined && !['cuda', 'rocm', 'mps', 'cpu'].includes(device)) {
@@ -37,17 +37,17 @@ export async function fitOfPlan(plan: PlanDocument, where: WhereOptions): Promis
   }
   const target = await orUnread(() => resolveTarget({ ...where, device }));
   if ('reason' in target) return target;
-  const graph = await readAgain(plan);
+  const graph = await readAgain(plan, interrupted);
   const { micro } = plan.batch;
   const saved = plan.memory.peak.deviceBytes;
   return refit({ micro, saved, measuredPeakBytes: plan.memory.measuredPeakBytes }, { ...plan.setup, batch: micro }, target, graph);
 }
 
 /** The plan's model at the plan's sizes, null where it is not here or not the same any more. */
-async function readAgain({ model, setup }: PlanDocument) {
+async function readAgain({ model, setup }: PlanDocument, interrupted: () => AbortSignal) {
   const sizes = { ...(setup.image ? { image: setup.image } : {}), ...(setup.seq === null ? {} : { seq: setup.seq }) };
   try {
-    const graph = await openModel(model.source.reference, { ...sizes, attention: setup.attention });
+    const graph = await openModel(model.source.reference, { ...sizes, attention: setup.attention }, interrupted);
     // A model of another size (--classes, --head, a changed file) says nothing of the one that was planned.
     return readModelFacts(graph).parameters === model.parameters ? graph : null;
   } catch (error) {

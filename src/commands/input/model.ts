@@ -4,8 +4,11 @@ import type { ModelGraph } from '../../model/graph.js';
 import { readModel } from '../../model/open.js';
 import type { ModelOptions } from '../../model/options.js';
 
-/** As `readModel`, and on the spot for `file.py:function`, `hf:PATH` and what timm or torchvision has beyond the shipped graphs. */
-export async function openModel(reference: string, options: ModelOptions, signal?: AbortSignal): Promise<ModelGraph> {
+/**
+ * As `readModel`, and on the spot for `file.py:function`, `hf:PATH` and what timm or torchvision has beyond the shipped
+ * graphs. `interrupted` is asked only where there is an export to stop.
+ */
+export async function openModel(reference: string, options: ModelOptions, interrupted: () => AbortSignal): Promise<ModelGraph> {
   if (!reference.startsWith('hf:')) {
     try {
       return await readModel(reference, options);
@@ -14,5 +17,5 @@ export async function openModel(reference: string, options: ModelOptions, signal
     }
   }
   const { exportModel } = await import('../../probe/engines/torch/exporter.js');
-  return exportModel(reference, options, signal ?? new AbortController().signal);
+  return exportModel(reference, options, interrupted());
 }

@@ -68,7 +68,7 @@ export async function trialModel(reference: string, options: ModelOptions, engin
   if (engine === 'torch' && (reference.startsWith('hf:') || /\.py:\w+$/.test(reference))) {
     return { kind: 'code', reference, classes: options.classes ?? null, head: options.head ?? null };
   }
-  return { kind: 'graph', graph: await openModel(reference, options, signal) };
+  return { kind: 'graph', graph: await openModel(reference, options, () => signal) };
 }
 
 /** The estimate's largest batch under the cap; null where no estimate can be made, and then the search begins small. */
