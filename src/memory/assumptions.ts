@@ -23,6 +23,11 @@ export function assumptionsOf(model: ModelGraph, setup: Setup): Warning[] {
   if (setup.optimizer === 'adamw-8bit') {
     warnings.push(assume('ASSUMED_OPTIMIZER', 'the state of 8-bit AdamW follows the source of bitsandbytes, not a run'));
   }
+  if (setup.method === 'qlora') {
+    warnings.push(
+      assume('ASSUMED_QUANTIZATION', 'four-bit weights follow the source of bitsandbytes (NF4, scales quantized too), not a run'),
+    );
+  }
   if (setup.framework === 'tensorflow') {
     warnings.push(
       assume(

@@ -58,6 +58,8 @@ export interface Parameter {
   aliases?: string[];
   /** False when the model freezes it. */
   trainable?: boolean;
+  /** How many values it stands for, where several are packed into one of its elements. */
+  values?: number;
 }
 
 export interface Buffer {

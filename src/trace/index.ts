@@ -15,6 +15,7 @@ import './ops/pooling-3d.js';
 import './ops/recurrent.js';
 import './ops/special.js';
 import './ops/distances.js';
+import './ops/quantized.js';
 
 export { type Leaf, runBackward } from './autograd.js';
 export { ELEMENT_BYTES, type ElementType } from './dtype.js';

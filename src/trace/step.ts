@@ -192,7 +192,7 @@ class MicroStep {
     s.newCategory = 'parameters';
     program.graph.parameters.forEach((p, i) => {
       const t = s.take(this.empty(p.shape, p.dtype ?? 'model'));
-      this.parameters += t.elements;
+      this.parameters += p.values ?? t.elements;
       if (p.trainable !== false) {
         t.requiresGrad = true;
         t.parameter = this.leaves.length;

@@ -38,9 +38,9 @@ export function nameOf(argument: Argument | undefined): string {
   return typeof argument === 'string' && argument.startsWith('%') ? argument.slice(1) : '';
 }
 
-/** A module's own path: a second call ("layer@1") is the same module. */
+/** A module's own path: a second call ("layer@1") is the same module, and so is what an adapter is wrapped around. */
 export function pathOf(module: string): string {
-  return module.replace(/@\d+/g, '');
+  return module.replace(/@\d+|\.base_layer$/g, '');
 }
 
 /** Names that nothing in the graph has yet. */

@@ -14,6 +14,8 @@ export interface LoraOptions {
   targets: readonly string[];
   /** Activation checkpointing is on: the library then has the input embeddings' result ask for a gradient. */
   checkpointing: boolean;
+  /** The base is quantized: its result is copied, and under autocast nothing is cast (peft/tuners/lora/bnb.py). */
+  quantized?: { autocast: boolean };
 }
 
 /** What peft targets by default, by the names that families of models give (peft/utils/constants.py); timm's last. */
@@ -44,7 +46,7 @@ export function addAdapters(graph: ModelGraph, options: LoraOptions): ModelGraph
     adapters.set(weight, [adapter('lora_A', [options.rank, inFeatures]), adapter('lora_B', [outFeatures, options.rank])]);
   }
   const nodes = graph.nodes.map((node) => [node]);
-  for (const call of calls) adaptCall(nodes, call, adapters.get(call.weight) as [Parameter, Parameter], fresh);
+  for (const call of calls) adaptCall(nodes, call, adapters.get(call.weight) as [Parameter, Parameter], fresh, options.quantized);
   if (options.checkpointing) requireInputGradients(graph, nodes);
   // A module's adapters follow its own weights, as in named_parameters().
   const after = new Map(calls.map((call) => [call.bias || call.weight.name, adapters.get(call.weight) as [Parameter, Parameter]]));
@@ -71,29 +73,34 @@ function targetedCalls(graph: ModelGraph, targets: readonly string[]): LinearCal
 }
 
 /** The base layer's result gets another name; the sum with the adapter takes its place. */
-function adaptCall(nodes: GraphNode[][], call: LinearCall, [down, up]: [Parameter, Parameter], fresh: (base: string) => string): void {
+function adaptCall(
+  nodes: GraphNode[][],
+  call: LinearCall,
+  [down, up]: [Parameter, Parameter],
+  fresh: (base: string) => string,
+  quantized: LoraOptions['quantized'],
+): void {
   const { module } = call;
   for (let i = call.start; i <= call.end; i++) nodes[i] = (nodes[i] as GraphNode[]).map((n) => ({ ...n, module: `${module}.base_layer` }));
   const base = (nodes[call.end] as GraphNode[])[0] as GraphNode;
   const result = base.outputs[0] as string;
-  const [plain, input, low, high, scaled, sum] = ['base', 'input', 'lora_A', 'lora_B', 'scaled', 'sum'].map((part) =>
-    fresh(`${result}_${part}`),
-  );
-  const node = (op: string, args: GraphNode['args'], output: string | undefined, within = module): GraphNode => ({
-    op: `aten.${op}`,
-    args,
-    outputs: [output as string],
-    module: within,
-  });
-  nodes[call.end] = [
-    { ...base, outputs: [plain as string] },
-    node('to.dtype', [`%${call.input}`, 'float32'], input),
-    node('linear', [`%${input}`, `%${down.name}`], low, `${module}.lora_A.default`),
-    node('linear', [`%${low}`, `%${up.name}`], high, `${module}.lora_B.default`),
-    node('mul.Tensor', [`%${high}`, 2], scaled),
-    node('add.Tensor', [`%${plain}`, `%${scaled}`], sum),
-    node('to.dtype', [`%${sum}`, 'model'], result),
-  ];
+  const made: GraphNode[] = [];
+  const node = (op: string, args: GraphNode['args'], output: string, within = module): string => {
+    made.push({ op: `aten.${op}`, args, outputs: [output], module: within });
+    return `%${output}`;
+  };
+  const named = (part: string): string => fresh(`${result}_${part}`);
+  const plain = named('base');
+  made.push({ ...base, outputs: [plain] });
+  const kept = quantized ? node('clone', [`%${plain}`], named('copy')) : `%${plain}`;
+  const input = quantized?.autocast ? `%${call.input}` : node('to.dtype', [`%${call.input}`, 'float32'], named('input'));
+  const low = node('linear', [input, `%${down.name}`], named('lora_A'), `${module}.lora_A.default`);
+  const high = node('linear', [low, `%${up.name}`], named('lora_B'), `${module}.lora_B.default`);
+  const scaled = node('mul.Tensor', [high, 2], named('scaled'));
+  if (quantized) {
+    node('add.Tensor', [kept, quantized.autocast ? scaled : node('to.dtype', [scaled, 'model'], named('cast'))], result);
+  } else node('to.dtype', [node('add.Tensor', [kept, scaled], named('sum')), 'model'], result);
+  nodes[call.end] = made;
 }
 
 /** enable_input_require_grads: what the input embeddings return becomes a leaf whose gradient is kept. */

@@ -4,13 +4,14 @@ import type { Setup } from '../../setup.js';
 import type { ModelGraph } from '../graph.js';
 import { headWeights, holdHeadInputs } from './heads.js';
 import { addAdapters } from './lora.js';
+import { quantizeLinears } from './qlora.js';
 
 const made = new WeakMap<ModelGraph, Map<string, ModelGraph>>();
 
 /** The graph that `setup.method` trains; `graph` itself where all of it is trained. */
 export function trainedGraph(graph: ModelGraph, setup: Setup): ModelGraph {
   if (setup.method === 'full') return graph;
-  const key = JSON.stringify([setup.method, setup.loraRank, setup.loraTargets, setup.checkpointing]);
+  const key = JSON.stringify([setup.method, setup.loraRank, setup.loraTargets, setup.checkpointing, setup.precision]);
   const known = made.get(graph) ?? new Map<string, ModelGraph>();
   made.set(graph, known);
   const found = known.get(key) ?? holdHeadInputs(adapt(graph, setup));
@@ -20,7 +21,9 @@ export function trainedGraph(graph: ModelGraph, setup: Setup): ModelGraph {
 
 function adapt(graph: ModelGraph, setup: Setup): ModelGraph {
   if (setup.method === 'frozen-backbone') return freezeBackbone(graph);
-  return addAdapters(graph, { rank: setup.loraRank, targets: setup.loraTargets, checkpointing: setup.checkpointing !== 'none' });
+  const options = { rank: setup.loraRank, targets: setup.loraTargets, checkpointing: setup.checkpointing !== 'none' };
+  if (setup.method === 'lora') return addAdapters(graph, options);
+  return quantizeLinears(addAdapters(graph, { ...options, quantized: { autocast: setup.precision.startsWith('amp') } }));
 }
 
 /** Everything but the last weighted layer before the loss keeps its values. */
