@@ -1,6 +1,6 @@
 /**
  * Fits src/speed/constants.ts to published training speeds, and says how well it predicts what it has not seen.
- * usage: npm run build && node scripts/fit-speed.mjs --truth DIR [--graphs DIR] [--cross-validate] [--leave-out] [--misses N] [--write]
+ * usage: npm run build && node scripts/fit-speed.mjs --truth DIR [--graphs DIR] [--cross-validate model|family] [--leave-out] [--misses N] [--write]
  *   --truth   the tables as JSON lines: timm_train_rtx3090, llm_foundry_mpt, nvidia_dle
  *   --graphs  MODEL-SIZE.graph.json of timm models beyond the shipped ones
  */
@@ -15,7 +15,7 @@ const { values: options } = parseArgs({
   options: {
     truth: { type: 'string' },
     graphs: { type: 'string' },
-    'cross-validate': { type: 'boolean' },
+    'cross-validate': { type: 'string' },
     'leave-out': { type: 'boolean' },
     misses: { type: 'string', default: '0' },
     write: { type: 'boolean' },
@@ -36,7 +36,8 @@ table(
   rows,
   rows.map((row) => predict(row, coefficients)),
 );
-if (options['cross-validate']) table(`families left out, ${FOLDS} folds`, ...crossValidate((row) => hash(row.family) % FOLDS));
+const left = options['cross-validate'];
+if (left) table(`${left} left out, ${FOLDS} folds`, ...crossValidate((row) => hash(left === 'family' ? row.family : row.name) % FOLDS));
 if (options['leave-out']) table('devices left out, one at a time', ...crossValidate((row) => row.device.replace(/-\d+gb$/, '')));
 misses(Number(options.misses));
 if (options.write) write();

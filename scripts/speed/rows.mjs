@@ -1,5 +1,5 @@
 /**
- * Published training speeds as rows to predict: { set, id, family, device, seconds, samples, model, setup }. `model` is a
+ * Published training speeds as rows to predict: { set, id, name, family, device, seconds, samples, model, setup }. `model` is a
  * graph's `file`, a `reference` at an `image` size, or a Hugging Face `config` at a `seq` length.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -42,6 +42,7 @@ function timmRows(truth, graphs) {
       {
         set: channelsLast ? 'timm-nhwc' : 'timm-nchw',
         id: `${row.model} ${row.input}px ${channelsLast ? 'nhwc' : 'nchw'} ${/torch [\d.]+/.exec(row.notes)[0]}`,
+        name: row.model,
         family: /^(tf_|swsl_|ssl_|gluon_|legacy_|tv_|dm_|jx_|eca|semn|adv_|hard)?([a-z]+)/.exec(row.model)[2],
         device: 'rtx-3090',
         seconds: row.batch_per_gpu / row.throughput_samples_s,
@@ -96,6 +97,7 @@ function mptRows(truth) {
       {
         set: `mpt ${device}`,
         id: `${row.model} ${row.input} tokens on ${row.n_gpus}`,
+        name: row.model,
         family: row.model,
         device,
         seconds: samples / row.throughput_samples_s,
@@ -143,7 +145,20 @@ function nvidiaRows(truth, graphs) {
     const samples = sizes.batch * sizes.accumulation * row.n_gpus;
     const id = `${framework} ${model.name} batch ${sizes.batch} x ${sizes.accumulation} ${precision} on ${row.n_gpus} ${device}`;
     const set = `${isBinned(row) ? 'binned' : 'nvidia'} ${device.replace(/-\d+gb/, '')}`;
-    return [{ set, framework, id, family: model.name, device, seconds: samples / row.throughput_samples_s, samples, model, setup }];
+    return [
+      {
+        set,
+        framework,
+        id,
+        name: model.name,
+        family: model.name,
+        device,
+        seconds: samples / row.throughput_samples_s,
+        samples,
+        model,
+        setup,
+      },
+    ];
   });
 }
 

@@ -28,6 +28,10 @@ export function assumptionsOf(model: ModelGraph, setup: Setup): Warning[] {
       assume('ASSUMED_QUANTIZATION', 'four-bit weights follow the source of bitsandbytes (NF4, scales quantized too), not a run'),
     );
   }
+  if (setup.gpus > 1) {
+    const how = setup.sharding === 'ddp' ? 'the buckets of gradients' : `what --sharding ${setup.sharding} divides and gathers`;
+    warnings.push(assume('ASSUMED_SHARDING', `${how} follows the library's defaults, not a run on ${setup.gpus} devices`));
+  }
   if (setup.framework === 'tensorflow') {
     warnings.push(
       assume(

@@ -13,6 +13,5 @@ export function checkCovered(setup: Setup): void {
       `use ${covered}, or measure with batchfit probe`,
     );
   };
-  if (setup.sharding !== 'ddp') refuse('--sharding', setup.sharding, '--sharding ddp');
   if (setup.tensorParallel > 1) refuse('--tensor-parallel', String(setup.tensorParallel), '--tensor-parallel 1');
 }

@@ -2,12 +2,18 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { UsageError } from '../errors.js';
-import { document, type PlanDocument } from './documents/plan.js';
+import { document } from './documents/plan.js';
 
-const saved = document.extend({ schema: z.literal('batchfit/plan@1') });
+const saved = document.extend({
+  schema: z.literal('batchfit/plan@1'),
+  version: z.string().optional(),
+  warnings: z.array(z.object({ code: z.string(), message: z.string(), hint: z.string() })).optional(),
+});
+
+export type SavedPlan = z.infer<typeof saved>;
 
 /** Throws UsageError naming the file and the field that is not a plan's. */
-export async function readPlan(path: string): Promise<PlanDocument> {
+export async function readPlan(path: string): Promise<SavedPlan> {
   const hint = 'a plan is what "batchfit plan MODEL --save plan.json" writes';
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new UsageError('BAD_PLAN', `${path}: could not be read: ${error.code === 'ENOENT' ? 'no such file' : error.code}`, hint);

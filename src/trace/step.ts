@@ -6,12 +6,13 @@ import { trainedGraph } from '../model/methods/trained.js';
 import { bindSizes, type SymbolValues } from '../model/sizes.js';
 import type { Setup } from '../setup.js';
 import { type Leaf, runBackward } from './autograd.js';
-import type { ElementType } from './dtype.js';
+import { ELEMENT_BYTES, type ElementType } from './dtype.js';
 import { runForward, type Values } from './forward.js';
 import { type Kernel, KernelLog } from './kernels.js';
 import { type Program, programOf, UNKNOWN_HINT } from './program.js';
 import { clearCastCache } from './registry.js';
 import { Session } from './session.js';
+import { communicationBuffers, sharesOf } from './sharding.js';
 import type { Category } from './tape.js';
 import { channelsLastStrides, contiguousStrides, type Tensor } from './tensor.js';
 
@@ -147,7 +148,7 @@ class MicroStep {
     const dropGradients = this.cut();
     return {
       graph: program.graph,
-      bytes: s.tape.bytes,
+      bytes: this.sharedBytes(permanent),
       categories: s.tape.category,
       permanent,
       makers: s.tape.maker,
@@ -170,8 +171,13 @@ class MicroStep {
   private trainedWeights(): StepTrace['trained'] {
     const outer = this.setup.optimizer === 'muon' ? outerWeights(this.program.graph) : null;
     const names = this.program.graph.parameters.filter((p) => p.trainable !== false).map((p) => p.name);
+    const { states } = sharesOf(this.setup);
+    // DeepSpeed's optimizer runs on its master copy.
+    const stateBytes = (type: ElementType): number => (this.setup.sharding.startsWith('zero') ? 4 : ELEMENT_BYTES[type]);
     return this.leaves.flatMap(({ tensor, gradient }, i) => {
-      const { shape, bytes, type } = tensor;
+      const { type } = tensor;
+      const part = states > 1 ? [Math.ceil(tensor.elements / states)] : null;
+      const [shape, bytes] = part ? [part, (part[0] as number) * stateBytes(type)] : [tensor.shape, tensor.bytes];
       return gradient ? [{ shape, bytes, type, ...(outer ? { hidden: !outer.has(names[i] as string) } : {}) }] : [];
     });
   }
@@ -205,7 +211,22 @@ class MicroStep {
     });
     if (this.setup.ema)
       for (const slot of [...program.parameterSlots, ...program.bufferSlots]) s.take(s.emptyLike(this.values[slot] as Tensor));
+    for (const { bytes, category } of communicationBuffers(program.graph, this.setup, s.options.modelType)) {
+      s.newCategory = category;
+      s.take(s.emptyBytes([bytes], 'uint8', [1], bytes));
+    }
     s.newCategory = 'temporaries';
+  }
+
+  /** Bytes of each storage on one device: weights and gradients that devices share are there in part. */
+  private sharedBytes(weights: number): number[] {
+    const { tape } = this.s;
+    const shares = sharesOf(this.setup);
+    if (shares.parameters === 1 && shares.gradients === 1) return tape.bytes;
+    return tape.bytes.map((bytes, id) => {
+      if (id < this.program.graph.parameters.length) return Math.ceil(bytes / shares.parameters);
+      return id >= weights && tape.category[id] === 'gradients' ? Math.ceil(bytes / shares.gradients) : bytes;
+    });
   }
 
   private makeGradients(): void {

@@ -80,6 +80,6 @@ describe('an estimate', async () => {
     expect(() => estimateMemory(model, { ...setup, method: 'lora', loraTargets: ['nothing'] }, card(24))).toThrow(
       /no linear module named nothing/,
     );
-    expect(() => estimateMemory(model, { ...setup, sharding: 'zero3' }, card(24))).toThrow(/--sharding zero3/);
+    expect(() => estimateMemory(model, { ...setup, gpus: 2, tensorParallel: 2 }, card(24))).toThrow(/--tensor-parallel 2/);
   });
 });

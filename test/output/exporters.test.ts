@@ -81,7 +81,7 @@ describe('names and values', () => {
       learning_rate: 0.4,
       optim: 'sgd',
       optim_args: 'momentum=0.9,nesterov=true',
-      warmup_steps: 50,
+      warmup_steps: 6,
       num_train_epochs: 3,
       max_grad_norm: 1,
       fp16: true,

@@ -46,7 +46,7 @@ def _batches(made: Any, size: int, generator: torch.Generator, reference: str) -
         made = DataLoader(made, batch_size=size)
     arrays = _as_arrays(made)
     if arrays is not None:
-        length = _length(arrays, reference)
+        length = _length(list(arrays.values()) if isinstance(arrays, dict) else arrays, reference)
         while True:
             yield _select(arrays, _draw(length, size, generator))
     elif hasattr(made, "__len__") and hasattr(made, "__getitem__") and not isinstance(made, dict):
