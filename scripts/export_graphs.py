@@ -2,6 +2,7 @@
 Exports many models in one process, each on its own: one that fails is named and the rest go on.
 usage: export_graphs.py LIST OUTDIR [--force]
 LIST has one reference a line (a bare name is timm's) and may add options: "resnet50", "torchvision:vgg16", "timm:vit_tiny_patch16_224 --image 256".
+"--fixed" leaves only the batch free: for architectures whose image sizes are known not to come free.
 """
 from __future__ import annotations
 
@@ -28,6 +29,8 @@ def main() -> int:
     with open(listing, encoding="utf8") as file:
         lines = [line.split("#")[0].split() for line in file]
     for reference, *options in (line for line in lines if line):
+        free = frozenset("B" if "--fixed" in options else "BSHW")
+        options = [option for option in options if option != "--fixed"]
         reference = reference if ":" in reference else f"timm:{reference}"
         name = reference.partition(":")[2] + "".join(option.replace("--", "-") for option in options)
         path = os.path.join(folder, name.replace("/", "_") + ".graph.json")
@@ -36,7 +39,7 @@ def main() -> int:
         started = time.time()
         try:
             given = exporter.options_of(exporter.parse([reference, path, *options]))
-            exporter.write(exporter.export(reference, given), path)
+            exporter.write(exporter.export(reference, given, free), path)
             print(f"{reference} {os.path.getsize(path)} B, {time.time() - started:.1f} s", flush=True)
         except Unsupported as reason:
             failed += 1

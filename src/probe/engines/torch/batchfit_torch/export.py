@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 
 from .checkpoint_regions import find_checkpoint_regions
 from .construction import construct
-from .free_sizes import dimension_roles, find_ranges, name_symbols, roles_of
+from .free_sizes import dimension_roles, find_ranges, name_symbols, pads_by_size, roles_of
 from .graph_writer import GraphWriter
 from .references import HEADS, Example, Options, Unsupported
 
@@ -49,16 +49,26 @@ class Step(nn.Module):
         return (loss, *[t for t in held if t is not loss])
 
 
-def export(reference: str, options: Options) -> dict[str, Any]:
-    """The ModelGraph of a reference as plain data. Raises Unsupported with the reasons of every attempt."""
-    roles = roles_of(construct(reference, options, torch.float32))
+def export(reference: str, options: Options, free: frozenset[str] = frozenset("BSHW")) -> dict[str, Any]:
+    """The ModelGraph of a reference as plain data, with no more than `free` sizes free. Raises Unsupported with the reasons of every attempt."""
+    example = construct(reference, options, torch.float32)
+    roles = roles_of(example) & free
+    if pads_by_size(example.module):
+        roles -= {"H", "W"}
+    del example
     attempts = [roles, {"B", "S"} & roles, {"B"}]
     reasons: list[str] = []
+    too_slow: list[set[str]] = []
     for dynamic, marker in itertools.product([a for i, a in enumerate(attempts) if a not in attempts[:i]], (torch.bfloat16, torch.float32)):
+        if dynamic in too_slow:
+            continue
         example = construct(reference, options, marker)
         try:
             with _time_limit(ATTEMPT_SECONDS if dynamic != {"B"} else None):
                 return _export(reference, example, dynamic, marker)
+        except TimeoutError as reason:
+            too_slow.append(dynamic)
+            reasons.append(f"{'/'.join(sorted(dynamic))} free: {reason}")
         except Unsupported as reason:
             reasons.append(f"{'/'.join(sorted(dynamic))} free: {reason}")
         except Exception as error:
@@ -116,7 +126,7 @@ def _time_limit(seconds: int | None) -> Iterator[None]:
         return
 
     def stop(*_: Any) -> None:
-        raise Unsupported(f"took longer than {seconds} s")
+        raise TimeoutError(f"took longer than {seconds} s")
 
     previous = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)

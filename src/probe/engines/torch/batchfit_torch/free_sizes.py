@@ -5,6 +5,7 @@ import itertools
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from .expressions import compile_condition, fit_range
@@ -27,6 +28,11 @@ def dimension_roles(tensor: torch.Tensor) -> list[str]:
 def roles_of(example: Example) -> set[str]:
     tensors = tree_leaves((example.arguments, example.keywords, example.targets))
     return {role for tensor in tensors for role in dimension_roles(tensor) if role}
+
+
+def pads_by_size(module: nn.Module) -> bool:
+    """Whether layers pad as TensorFlow does, by what the image's size leaves over: with a free size their conditions explode."""
+    return any(type(layer).__name__.endswith("Same") for layer in module.modules())
 
 
 def name_symbols(values: list[torch.Tensor], dynamic: set[str]) -> dict[Any, str]:
