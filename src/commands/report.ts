@@ -1,7 +1,6 @@
-import { writeFile } from 'node:fs/promises';
 import { Args } from '@oclif/core';
-import { UsageError } from '../errors.js';
 import { planReport } from '../output/html/plan-report.js';
+import { writeOutput } from '../output/json.js';
 import { readPlan } from '../output/saved-plan.js';
 import { type Answer, BaseCommand } from './base.js';
 
@@ -16,9 +15,7 @@ export default class Report extends BaseCommand {
     const path = (flags as { output?: string }).output ?? `${args.plan.replace(/\.json$/, '')}.html`;
     const plan = await readPlan(args.plan);
     const html = planReport(plan);
-    await writeFile(path, html).catch((error: NodeJS.ErrnoException) => {
-      throw new UsageError('BAD_OUTPUT', `--output: ${path} cannot be written (${error.code})`, 'name a file in a folder that is there');
-    });
+    await writeOutput(path, html, '--output');
     const title = `${plan.model.name} on ${plan.device.name}`;
     return { document: { plan: args.plan, path, title, bytes: Buffer.byteLength(html) }, text: `${path}: ${title}` };
   }

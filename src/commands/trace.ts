@@ -1,7 +1,7 @@
-import { writeFile } from 'node:fs/promises';
 import { Args } from '@oclif/core';
 import { option } from '@oclif/core/flags';
 import { UsageError } from '../errors.js';
+import { assertWritable, writeOutput } from '../output/json.js';
 import { exportModel, isCode } from '../probe/engines/torch/exporter.js';
 import { type Answer, BaseCommand } from './base.js';
 import { count, HEADS, setupFlags } from './flags.js';
@@ -35,13 +35,12 @@ export default class Trace extends BaseCommand {
       );
     }
     const path = output ?? `${args.model.replace(/^.*[:/]/, '')}.graph.json`;
+    assertWritable(path, '--output');
     this.progress(`exporting ${args.model}`);
     const size = image === undefined ? {} : { image: parseImage(image, '--image') };
     const { seq, classes, head } = options;
     const graph = await exportModel(args.model, { ...size, seq, classes, head }, this.interrupted);
-    await writeFile(path, `${JSON.stringify(graph)}\n`).catch((error: NodeJS.ErrnoException) => {
-      throw new UsageError('BAD_OUTPUT', `--output: ${path} cannot be written (${error.code})`, 'name a file in a folder that is there');
-    });
+    await writeOutput(path, `${JSON.stringify(graph)}\n`, '--output');
     const parameters = graph.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     const document = {
       path,

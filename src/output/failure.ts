@@ -23,7 +23,7 @@ export function toFailure(error: unknown): Failure {
   if (isParserError(error)) return { ...explain(error), exitCode: 2, stack: null };
   if (isRefusedByDisk(error)) {
     return {
-      code: 'OUTPUT_UNWRITABLE',
+      code: 'BAD_OUTPUT',
       message: `standard output: could not write: ${error.code}`,
       hint: 'free some space, or write elsewhere',
       exitCode: 2,

@@ -29,7 +29,7 @@ function refuseNonFinite(key: string, value: unknown): unknown {
 export function assertWritable(path: string, field: string): void {
   const refuse = (found: string) => {
     throw new UsageError(
-      'OUTPUT_UNWRITABLE',
+      'BAD_OUTPUT',
       `${field}: expected a file that can be written, found ${path}: ${found}`,
       'name a file in a folder that exists',
     );
@@ -48,12 +48,9 @@ export async function writeOutput(path: string, content: string, field: string):
   try {
     await writeFile(path, content);
   } catch (error) {
-    throw new UsageError(
-      'OUTPUT_UNWRITABLE',
-      `${field}: could not write ${path}: ${reasonOf(error)}`,
-      'name another file, or free some space',
-      { cause: error },
-    );
+    throw new UsageError('BAD_OUTPUT', `${field}: could not write ${path}: ${reasonOf(error)}`, 'name another file, or free some space', {
+      cause: error,
+    });
   }
 }
 

@@ -9,13 +9,14 @@ interface ManifestFlag {
   char?: string;
   type: 'boolean' | 'option';
   multiple?: boolean;
+  allowNo?: boolean;
   options?: string[];
 }
 
-/** A flag as a script sees it: `-o --output=`, `--precision=fp32|tf32`. */
-function describeFlag(name: string, { char, type, multiple, options }: ManifestFlag): string {
+/** A flag as a script sees it: `-o --output=`, `--precision=fp32|tf32`, `--[no-]shuffle`. */
+function describeFlag(name: string, { char, type, multiple, options, allowNo }: ManifestFlag): string {
   const value = type === 'boolean' ? '' : `=${options?.join('|') ?? ''}`;
-  return `${char ? `-${char} ` : ''}--${name}${value}${multiple ? ' ...' : ''}`;
+  return `${char ? `-${char} ` : ''}--${allowNo ? '[no-]' : ''}${name}${value}${multiple ? ' ...' : ''}`;
 }
 
 it('keeps every command and flag that scripts may call', () => {
