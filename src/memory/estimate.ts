@@ -14,7 +14,7 @@ import type { TensorPeak } from './replay.js';
 import { allocatorOf } from './replay-other.js';
 import type { Simulator } from './simulator.js';
 import { Simulators } from './simulators.js';
-import { checkCovered, type StepTrace } from './step.js';
+import type { StepTrace } from './step.js';
 
 type Breakdown = TensorPeak['breakdown'];
 
@@ -121,7 +121,6 @@ export class Estimator {
     simulators = new Simulators(model, setup),
     stack: Partial<Stack> = {},
   ) {
-    checkCovered(setup);
     this.assumptions = assumptionsOf(model, setup);
     this.capability = capabilityNumber(target.kind, target.computeCapability);
     this.setup = resolveImplementation(withOptimizerDefault(setup), this.capability);
@@ -166,7 +165,7 @@ export class Estimator {
       peakAt: tensors.at,
       breakdown: {
         ...breakdown,
-        workspaces: space,
+        workspaces: breakdown.workspaces + space,
         fragmentation: Math.max(0, reserved.peakReserved - live.bytes - space),
         context: this.context.best,
       },

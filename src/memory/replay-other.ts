@@ -50,11 +50,12 @@ interface Player {
   death: (id: number) => void;
 }
 
-function play({ events, sizeIndex }: Loop, sizes: Float64Array, player: Player): void {
+/** Convolutions of other frameworks and devices are not known to ask for workspaces. */
+function play({ events, sizeIndex, categories }: Loop, sizes: Float64Array, player: Player): void {
   for (const event of events) {
     const id = event >= 0 ? event : -1 - event;
     const bytes = sizes[sizeIndex[id] as number] as number;
-    if (bytes === 0) continue;
+    if (bytes === 0 || categories[id] === 'workspaces') continue;
     if (event < 0) player.death(id);
     else if (!player.birth(id, bytes)) return;
   }

@@ -1,7 +1,7 @@
 /** Plays a loop through an allocator and reads the peaks. */
 
 import { CATEGORIES, type Category } from '../trace/index.js';
-import { type Block, CachingAllocator, type CachingAllocatorOptions, roundSize } from './allocators/cuda-caching.js';
+import { type Block, CachingAllocator, type CachingAllocatorOptions, NO_BLOCK, roundSize } from './allocators/cuda-caching.js';
 import { type Loop, type LoopPhase, STEADY_STEP } from './loop.js';
 
 export interface TensorPeak {
@@ -68,7 +68,7 @@ export interface ReplayOptions extends CachingAllocatorOptions {
 /** Plays the loop through the CUDA caching allocator; `workspaces` are library buffers made in the first step. */
 export function replay(loop: Loop, sizes: Float64Array, options: ReplayOptions = {}, workspaces: readonly number[] = []): Reserved {
   const allocator = new CachingAllocator(options);
-  const { events, sizeIndex } = loop;
+  const { events, sizeIndex, categories } = loop;
   const blocks = new Int32Array(sizeIndex.length);
   const firstForward = loop.marks[0]?.at ?? 0;
   for (let i = 0; i < events.length; i++) {
@@ -77,9 +77,11 @@ export function replay(loop: Loop, sizes: Float64Array, options: ReplayOptions =
     const id = event >= 0 ? event : -1 - event;
     const bytes = sizes[sizeIndex[id] as number] as number;
     if (bytes === 0) continue;
-    if (event < 0) allocator.free(blocks[id] as Block);
-    else {
-      blocks[id] = allocator.allocate(bytes);
+    if (event < 0) {
+      if (blocks[id] !== NO_BLOCK) allocator.free(blocks[id] as Block);
+    } else {
+      // Without room for a workspace cuDNN takes an algorithm that needs none.
+      blocks[id] = allocator.allocate(bytes, categories[id] === 'workspaces');
       if (allocator.outOfMemory && options.stopsWhenFull) break;
     }
   }

@@ -120,8 +120,8 @@ export class Simulator {
   reservedWithin(batch: number, capacity: number): Reserved {
     const free = this.reserved(batch, true);
     if (free.peakReserved <= capacity) return free;
-    if (free.peakAllocated > capacity) return { ...free, outOfMemory: true };
-    return this.reserved(batch, true, { capacity });
+    const within = this.reserved(batch, true, { capacity, stopsWhenFull: true });
+    return within.outOfMemory ? { ...free, outOfMemory: true } : within;
   }
 
   /** Whether the loop runs with workspaces when no more than `capacity` may be reserved. */

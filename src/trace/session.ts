@@ -80,6 +80,12 @@ export class Session {
     return this.adopt(new Tensor(new Storage(id, bytes), shape, strides, type));
   }
 
+  /** What a library asks for inside a call, for as long as the operator runs. */
+  scratch(bytes: number): void {
+    const { id } = this.emptyBytes([bytes], 'uint8', [1], bytes).storage;
+    if (id >= 0) this.tape.category[id] = 'workspaces';
+  }
+
   emptyLike(t: Tensor, type: ElementType = t.type): Tensor {
     return this.empty(t.shape, type, likeStrides(t));
   }

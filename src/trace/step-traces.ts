@@ -1,14 +1,19 @@
 /** Traces of one model and setup, each made once, also for devices that differ but run the same kernels. */
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
+import { TF32_PAYS } from './ops/convolution-workspace.js';
 import { type StepTrace, type TraceOptions, traceStep } from './step.js';
 
 /** Compute capabilities (times ten) from which on PyTorch picks other kernels: see ops/attention.ts. */
 const GENERATIONS = [80, 50, 1];
+/** The same for convolutions, whose TF32 is for some of the later ones: see ops/convolution-workspace.ts. */
+const CONVOLVING_GENERATIONS = [86, 70, 50, 1];
 
-/** The lowest capability that runs the same kernels. */
-export function generationOf(capability: number): number {
-  return GENERATIONS.find((lowest) => capability >= lowest) ?? 0;
+/** The lowest capability that runs the same kernels of the model. */
+export function generationOf(capability: number, model: ModelGraph): number {
+  const convolves = model.nodes.some(({ op }) => op.startsWith('aten.conv'));
+  if (convolves && TF32_PAYS.includes(capability)) return TF32_PAYS[0] as number;
+  return (convolves ? CONVOLVING_GENERATIONS : GENERATIONS).find((lowest) => capability >= lowest) ?? 0;
 }
 
 export class StepTraces {
@@ -24,7 +29,7 @@ export class StepTraces {
   /** The micro step at a batch. Throws for operators without a rule. */
   trace(batch: number, options: TraceOptions): StepTrace {
     const { outOfPlaceSums, accumulating } = options;
-    const capability = generationOf(options.capability);
+    const capability = generationOf(options.capability, this.model);
     const key = `${batch}/${capability}/${outOfPlaceSums}/${accumulating}`;
     const known = this.made.get(key);
     if (known) return known;

@@ -1,7 +1,7 @@
 /** What a trace leaves behind: births and deaths of storages in order, and the kernels that ran. */
 
 /** What a storage is for; the breakdown of an estimate sums these at the peak. */
-export const CATEGORIES = ['parameters', 'gradients', 'optimizerState', 'activations', 'inputs', 'temporaries'] as const;
+export const CATEGORIES = ['parameters', 'gradients', 'optimizerState', 'activations', 'inputs', 'temporaries', 'workspaces'] as const;
 export type Category = (typeof CATEGORIES)[number];
 
 export class Tape {

@@ -25,7 +25,8 @@ function segmentSize(size: number): number {
 /** A block by its number. Blocks are columns of numbers, not objects: a replay makes tens of thousands of them. */
 export type Block = number;
 
-const NONE = -1;
+/** Stands where there is no block. */
+export const NO_BLOCK = -1;
 
 /** Blocks cut from segments: sizes, addresses, and the neighbours in their segment. */
 class Blocks {
@@ -40,8 +41,8 @@ class Blocks {
     this.address.push(address);
     this.small.push(small);
     this.free.push(false);
-    this.previous.push(NONE);
-    this.next.push(NONE);
+    this.previous.push(NO_BLOCK);
+    this.next.push(NO_BLOCK);
     return this.size.push(size) - 1;
   }
 }
@@ -81,7 +82,7 @@ class Pool {
   }
   takeBest(size: number): Block {
     const at = this.position(size, -1);
-    if (at === this.length) return NONE;
+    if (at === this.length) return NO_BLOCK;
     const block = this.members[at] as Block;
     this.removeAt(at);
     return block;
@@ -108,7 +109,7 @@ class Pool {
     let bytes = 0;
     for (let i = this.length - 1; i >= 0; i--) {
       const block = this.members[i] as Block;
-      if (previous[block] !== NONE || next[block] !== NONE) continue;
+      if (previous[block] !== NO_BLOCK || next[block] !== NO_BLOCK) continue;
       bytes += this.sizes[i] as number;
       this.removeAt(i);
     }
@@ -144,12 +145,14 @@ export class CachingAllocator {
     this.expandable = options.expandableSegments ?? false;
   }
 
-  allocate(bytes: number): Block {
+  /** A block of at least `bytes`; NO_BLOCK for an optional one that finds no room. */
+  allocate(bytes: number, optional = false): Block {
     const size = roundSize(bytes);
     const small = size <= SMALL_SIZE;
     const pool = small ? this.small : this.large;
     let block = pool.takeBest(size);
-    if (block === NONE) block = this.newSegment(size, small);
+    if (block === NO_BLOCK) block = this.newSegment(size, small, optional);
+    if (block === NO_BLOCK) return block;
     const { blocks } = this;
     const rest = (blocks.size[block] as number) - size;
     if (small || this.expandable ? rest >= MIN_BLOCK : rest > SMALL_SIZE) {
@@ -158,7 +161,7 @@ export class CachingAllocator {
       blocks.free[remaining] = true;
       blocks.previous[remaining] = block;
       blocks.next[remaining] = next;
-      if (next !== NONE) blocks.previous[next] = remaining;
+      if (next !== NO_BLOCK) blocks.previous[next] = remaining;
       blocks.next[block] = remaining;
       blocks.size[block] = size;
       pool.add(remaining);
@@ -169,14 +172,16 @@ export class CachingAllocator {
     return block;
   }
 
-  private newSegment(size: number, small: boolean): Block {
+  private newSegment(size: number, small: boolean, optional: boolean): Block {
     const bytes = this.expandable
       ? Math.ceil(size / (small ? SMALL_SEGMENT : LARGE_SEGMENT)) * (small ? SMALL_SEGMENT : LARGE_SEGMENT)
       : segmentSize(size);
     if (this.reserved + bytes > this.capacity) {
       this.retries++;
       this.reserved -= this.small.drain() + this.large.drain();
-      if (this.reserved + bytes > this.capacity) this.outOfMemory = true;
+      const full = this.reserved + bytes > this.capacity;
+      if (full && optional) return NO_BLOCK;
+      if (full) this.outOfMemory = true;
     }
     this.reserved += bytes;
     if (this.reserved > this.peakReserved) this.peakReserved = this.reserved;
@@ -193,13 +198,13 @@ export class CachingAllocator {
     let merged = block;
     free[block] = true;
     const before = previous[block] as Block;
-    if (before !== NONE && free[before]) {
+    if (before !== NO_BLOCK && free[before]) {
       pool.remove(before);
       this.merge(before, block);
       merged = before;
     }
     const after = next[merged] as Block;
-    if (after !== NONE && free[after]) {
+    if (after !== NO_BLOCK && free[after]) {
       pool.remove(after);
       this.merge(merged, after);
     }
@@ -212,6 +217,6 @@ export class CachingAllocator {
     size[block] = (size[block] as number) + (size[after] as number);
     const further = next[after] as Block;
     next[block] = further;
-    if (further !== NONE) previous[further] = block;
+    if (further !== NO_BLOCK) previous[further] = block;
   }
 }

@@ -5,6 +5,7 @@ import { define, type Rule, type Value } from '../registry.js';
 import type { Session } from '../session.js';
 import { channelsLastStrides, contiguousStrides, product, suggestsChannelsLast, type Tensor } from '../tensor.js';
 import { number, numbers, optionalTensor, tensor } from './arguments.js';
+import { transposingWorkspace } from './convolution-workspace.js';
 import { constantPad } from './indexing.js';
 import { squeeze, unsqueeze } from './views.js';
 
@@ -42,6 +43,7 @@ export function convolution(s: Session, input: Tensor, weight: Tensor, bias: Ten
   const shape = outputShape(input, weight, g);
   const out = s.costly(() => s.empty(shape, input.type, layout(shape, channelsLast)));
   s.tape.countKernel('convolution');
+  if (!s.reused) transposingWorkspace(s, [input, weight, out], g.groups, channelsLast);
   if (!s.reused) logConvolution(s, 'forward', [input, weight, bias], out, input, weight, out, g, channelsLast);
   s.record('convolution', [input, weight, bias], [out], [input, weight], ([grad], needs) => {
     if (!grad) return [null, null, null];
@@ -51,6 +53,7 @@ export function convolution(s: Session, input: Tensor, weight: Tensor, bias: Ten
     const biasGrad = needs[2] && bias ? s.empty(bias.shape, bias.type) : null;
     if (inputGrad) logConvolution(s, 'input-gradient', [grad, weight], inputGrad, input, weight, grad, g, last);
     if (weightGrad) logConvolution(s, 'weight-gradient', [grad, input], weightGrad, input, weight, grad, g, last);
+    if (inputGrad || weightGrad) transposingWorkspace(s, [input, weight, grad], g.groups, last);
     if (biasGrad) s.log?.add('reduction', 'sum', [grad], [biasGrad]);
     return [inputGrad, weightGrad, biasGrad];
   });
