@@ -28,7 +28,11 @@ export function assumptionsOf(model: ModelGraph, setup: Setup): Warning[] {
       assume('ASSUMED_QUANTIZATION', 'four-bit weights follow the source of bitsandbytes (NF4, scales quantized too), not a run'),
     );
   }
-  if (setup.gpus > 1) {
+  if (setup.tensorParallel > 1) {
+    const what = `layers are split between ${setup.tensorParallel} devices as Megatron-LM splits them`;
+    warnings.push(assume('ASSUMED_TENSOR_PARALLEL', `${what}, after its paper, not a run`));
+  }
+  if (setup.gpus > setup.tensorParallel) {
     const how = setup.sharding === 'ddp' ? 'the buckets of gradients' : `what --sharding ${setup.sharding} divides and gathers`;
     warnings.push(assume('ASSUMED_SHARDING', `${how} follows the library's defaults, not a run on ${setup.gpus} devices`));
   }

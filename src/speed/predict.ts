@@ -65,7 +65,8 @@ export function predictSpeed(model: ModelGraph, setup: Setup, target: TargetDevi
   const factors = measured.length > 0 ? calibrate(measured, (batch, tried) => predicted(batch, tried).seconds) : undefined;
   const source: Source = factors ? 'calibrated' : rates.known ? 'estimated' : 'assumed';
   const flops = (batch: number): number => work.at(batch).reduce((sum, w) => sum + (w.phase === 'recompute' ? 0 : w.count * w.flops), 0);
-  const flopsPerSample = flops(2) / 2;
+  // A device of a tensor-parallel group does its part of a sample.
+  const flopsPerSample = (flops(2) / 2) * setup.tensorParallel;
   const loader = options.loaderSamplesPerSecond ?? Number.POSITIVE_INFINITY;
 
   const at = (batch: number): SpeedPoint => {

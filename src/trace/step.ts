@@ -15,6 +15,7 @@ import { Session } from './session.js';
 import { communicationBuffers, sharesOf } from './sharding.js';
 import type { Category } from './tape.js';
 import { channelsLastStrides, contiguousStrides, type Tensor } from './tensor.js';
+import { splitGraph } from './tensor-parallel.js';
 
 /** Births (id) and deaths (-1 - id) of storages, in order. */
 export type Events = number[];
@@ -79,7 +80,8 @@ function autocastTypeOf(setup: Setup): ElementType | null {
 
 /** Traces one forward and backward pass of `model`. Throws for operators without a rule. */
 export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions): StepTrace {
-  const program = programOf(trainedGraph(model, setup), setup.generic);
+  const whole = trainedGraph(model, setup);
+  const program = programOf(splitGraph(whole, setup.tensorParallel), setup.generic);
   if (setup.checkpointing !== 'none' && program.regions.length === 0) {
     throw new MissingError(
       'NO_CHECKPOINTS',
@@ -97,7 +99,7 @@ export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions
   });
   if (options.logsKernels) s.log = new KernelLog(s);
   try {
-    return new MicroStep(s, program, setup, options.accumulating).trace();
+    return { ...new MicroStep(s, program, setup, options.accumulating).trace(), ...countsOf(whole) };
   } catch (error) {
     if (program.assumed.length === 0 || error instanceof BatchfitError) throw error;
     const names = program.assumed.join(', ');
@@ -105,11 +107,19 @@ export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions
   }
 }
 
+/** Weights of the whole model, also where a device holds a part of them. */
+function countsOf({ parameters }: ModelGraph): Pick<StepTrace, 'parameters' | 'trainableParameters'> {
+  const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+  return {
+    parameters: parameters.reduce((sum, p) => sum + (p.values ?? elements(p.shape)), 0),
+    trainableParameters: parameters.reduce((sum, p) => sum + (p.trainable === false ? 0 : elements(p.shape)), 0),
+  };
+}
+
 class MicroStep {
   private readonly values: Values;
   private readonly leaves: Leaf[] = [];
   private readonly symbols: SymbolValues;
-  private parameters = 0;
 
   constructor(
     private readonly s: Session,
@@ -121,7 +131,7 @@ class MicroStep {
     this.symbols = symbolsFor(program.graph, setup.batch);
   }
 
-  trace(): StepTrace {
+  trace(): Omit<StepTrace, 'parameters' | 'trainableParameters'> {
     const { s, program } = this;
     this.makeWeights();
     const permanent = s.tape.bytes.length;
@@ -160,8 +170,6 @@ class MicroStep {
       dropOutputs,
       dropGradients,
       trained,
-      parameters: this.parameters,
-      trainableParameters: this.leaves.reduce((sum, leaf) => sum + leaf.tensor.elements, 0),
       multipliesMatrices: s.tape.kernels.has('matrix product'),
       kernels: s.tape.kernels,
       kernelLog: s.log?.kernels ?? null,
@@ -198,7 +206,6 @@ class MicroStep {
     s.newCategory = 'parameters';
     program.graph.parameters.forEach((p, i) => {
       const t = s.take(this.empty(p.shape, p.dtype ?? 'model'));
-      this.parameters += p.values ?? t.elements;
       if (p.trainable !== false) {
         t.requiresGrad = true;
         t.parameter = this.leaves.length;
