@@ -11,7 +11,7 @@ const HINT = 'batchfit probe measures it';
 /** One warning for each part of the setup or the model that rests on an assumption. */
 export function assumptionsOf(model: ModelGraph, setup: Setup): Warning[] {
   const assume = (code: string, message: string): Warning => ({ code, message, hint: HINT });
-  const warnings: Warning[] = [];
+  const warnings: Warning[] = [...(model.assumptions ?? [])];
   const graph = trainedGraph(model, setup);
   const { assumed } = setup.generic ? programOf(graph, true) : { assumed: [] };
   if (assumed.length > 0) {

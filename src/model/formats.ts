@@ -1,12 +1,13 @@
 /** Tells the formats of model files apart, first by name and then by content, and parses their text. */
 import { UsageError } from '../errors.js';
 
-export type Syntax = 'json' | 'yaml';
-export type DocumentFormat = 'spec' | 'hf-config' | 'torch-export';
+export type TextSyntax = 'json' | 'yaml';
+/** `keras` is a ZIP archive. */
+export type Syntax = TextSyntax | 'keras';
+export type DocumentFormat = 'spec' | 'hf-config' | 'torch-export' | 'keras' | 'tfjs';
 
 const UNSUPPORTED: Record<string, string> = {
   onnx: 'an ONNX file',
-  keras: 'a Keras file',
   h5: 'a Keras HDF5 file',
   pb: 'a TensorFlow SavedModel',
   tflite: 'a TensorFlow Lite file',
@@ -23,11 +24,12 @@ export function formatOfFile(file: string): Syntax {
   const extension = /\.([a-z0-9]+)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase() ?? '';
   if (extension === 'json') return 'json';
   if (extension === 'yaml' || extension === 'yml') return 'yaml';
+  if (extension === 'keras') return extension;
   throw unsupportedModel(file, UNSUPPORTED[extension] ?? (extension ? `a .${extension} file` : 'a file without an extension'));
 }
 
 /** What a parsed document is. Throws UsageError that names what it looks like, or what is missing. */
-export function formatOfDocument(document: unknown, file: string, syntax: Syntax): DocumentFormat {
+export function formatOfDocument(document: unknown, file: string, syntax: TextSyntax): DocumentFormat {
   if (document === null || typeof document !== 'object' || Array.isArray(document)) {
     const found = document === null ? 'nothing' : Array.isArray(document) ? 'a list' : `a ${typeof document}`;
     throw new UsageError(
@@ -38,19 +40,19 @@ export function formatOfDocument(document: unknown, file: string, syntax: Syntax
   }
   if (syntax === 'yaml') return 'spec';
   if ('nodes' in document || String((document as { format?: unknown }).format).startsWith('batchfit-graph')) return 'torch-export';
-  if ('modelTopology' in document) throw unsupportedModel(file, 'a TensorFlow.js model.json');
-  if ('class_name' in document) throw unsupportedModel(file, 'a Keras model as JSON');
+  if ('modelTopology' in document) return 'tfjs';
+  if ('class_name' in document) return 'keras';
   if ('model_type' in document || 'architectures' in document) return 'hf-config';
   if ('layers' in document) return 'spec';
   throw new UsageError(
     'BAD_MODEL',
-    `${file}: the JSON has neither "model_type" (a Hugging Face config) nor "format": "batchfit-graph@1" (an exported graph)`,
-    'name the config.json of a model, or write a .yaml spec',
+    `${file}: the JSON has neither "model_type" (a Hugging Face config) nor "class_name" (a Keras model), "modelTopology" (a TensorFlow.js model) or "format": "batchfit-graph@1" (an exported graph)`,
+    'name the config.json or model.json of a model, or write a .yaml spec',
   );
 }
 
 /** Parses text as JSON or YAML. Throws UsageError with the place of the mistake; binary content is named as such. */
-export async function parseText(bytes: Buffer, file: string, syntax: Syntax): Promise<unknown> {
+export async function parseText(bytes: Buffer, file: string, syntax: TextSyntax): Promise<unknown> {
   const text = bytes.toString('utf8');
   if (text.includes('\0') || text.includes('\uFFFD')) {
     throw new UsageError(
@@ -63,8 +65,11 @@ export async function parseText(bytes: Buffer, file: string, syntax: Syntax): Pr
   const { parseDocument } = await import('yaml');
   const document = parseDocument(text, { prettyErrors: true });
   const problem = document.errors[0];
-  if (problem)
-    throw new UsageError('BAD_MODEL', `${file}: not YAML: ${problem.message.split('\n')[0]}`, 'correct the line', { cause: problem });
+  if (problem) {
+    const said = problem.message.split('\n')[0]!.replace(/:$/, '');
+    const what = said.startsWith('Maximum call stack') ? 'nested too deeply' : `not YAML: ${said}`;
+    throw new UsageError('BAD_MODEL', `${file}: ${what}`, 'correct the line', { cause: problem });
+  }
   try {
     return document.toJS();
   } catch (error) {

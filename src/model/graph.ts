@@ -4,6 +4,8 @@
  * scaled_dot_product_attention, cross_entropy) stay whole. Every model format lowers to this.
  */
 
+import type { Warning } from '../errors.js';
+
 /**
  * A size: a number, or an integer expression over the symbols B (micro batch), S (sequence length), H and W (image
  * height and width) with + - * // % and min() max(), for example "B*197" or "(H-1)//2+1".
@@ -113,4 +115,13 @@ export interface ModelGraph {
   returnsCache?: false;
   /** Module calls that full activation checkpointing recomputes, each one region ("layers.0", "layers.1"). */
   checkpoints: string[];
+  /**
+   * Values that a variable of the Python code holds past their last use: until a module call returns (its path, "" for the
+   * whole model), or until "%value" has been made.
+   */
+  locals?: [value: string, until: string][];
+  /** Values that the code makes leaves with a gradient of their own where it recomputes activations. */
+  recomputedLeaves?: string[];
+  /** What the reader took for granted because the file does not say it. */
+  assumptions?: Warning[];
 }

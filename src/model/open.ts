@@ -8,7 +8,7 @@ import { gunzip, inflateRaw } from 'node:zlib';
 import { UsageError } from '../errors.js';
 import { readProfiles } from '../profiles.js';
 import { adaptGraph } from './adapt.js';
-import { formatOfDocument, formatOfFile, parseText, unsupportedModel } from './formats.js';
+import { formatOfDocument, formatOfFile, parseText, type TextSyntax, unsupportedModel } from './formats.js';
 import type { ModelGraph } from './graph.js';
 import { nearestNames } from './nearest.js';
 import type { ModelOptions } from './options.js';
@@ -16,14 +16,17 @@ import { type PackedGraph, unpackGraph } from './packed.js';
 import { adaptShipped, DICTIONARY_BYTES, findShipped, needsExport, type ShippedModel, shippedModels } from './shipped.js';
 
 const GRAPHS = join(packageFolder(), 'profiles', 'graphs');
-/** Nothing that is read as text is near this; weights and archives are. */
-const LARGEST_FILE_BYTES = 256 * 1024 * 1024;
+/** Nothing that is read as text is near this; weights are. */
+const LARGEST_TEXT_BYTES = 256 * 1024 * 1024;
+/** An archive holds its weights, too: as much as Node reads at once. */
+const LARGEST_BINARY_BYTES = 2 ** 31 - 1;
 const EXPECTED =
-  'a model is a profile name, a .yaml spec, a Hugging Face config.json or its folder, a *.graph.json, timm:NAME or torchvision:NAME';
+  'a model is a profile name, a .yaml spec, a Hugging Face config.json or its folder, a Keras or TensorFlow.js model.json, a .keras file, a *.graph.json, timm:NAME or torchvision:NAME';
 
 /**
- * Reads a model: a profile's name, a batchfit spec (`*.yaml`), a Hugging Face `config.json` or its folder, an exported
- * graph (`*.graph.json`, `*.graph.json.gz`), or a shipped graph (`timm:NAME`, `torchvision:NAME`).
+ * Reads a model: a profile's name, a batchfit spec (`*.yaml`), a Hugging Face `config.json` or its folder, a Keras or
+ * TensorFlow.js `model.json`, a `.keras` file, an exported graph (`*.graph.json`, `*.graph.json.gz`), or a
+ * shipped graph (`timm:NAME`, `torchvision:NAME`).
  * Throws UsageError for what can't be read, and MissingError with the code NEEDS_EXPORT for what PyTorch has to export.
  */
 export async function readModel(reference: string, options: ModelOptions = {}): Promise<ModelGraph> {
@@ -41,10 +44,14 @@ export async function readModel(reference: string, options: ModelOptions = {}): 
   const size = info.isDirectory() ? (await stat(file)).size : info.size;
   if (!info.isDirectory() && !info.isFile()) throw new UsageError('BAD_MODEL', `${file}: not a regular file`, EXPECTED);
   // By its name first: weights must be refused without reading gigabytes.
-  formatOfFile(file);
+  const syntax = formatOfFile(file);
+  const largest = syntax === 'json' || syntax === 'yaml' ? LARGEST_TEXT_BYTES : LARGEST_BINARY_BYTES;
   if (size === 0) throw new UsageError('BAD_MODEL', `${file}: the file is empty`, EXPECTED);
-  if (size > LARGEST_FILE_BYTES) throw new UsageError('BAD_MODEL', `${file}: too large for a model description (${size} bytes)`, EXPECTED);
-  return readDocument(await readBytes(file), file, options);
+  if (size > largest) throw new UsageError('BAD_MODEL', `${file}: too large for a model description (${size} bytes)`, EXPECTED);
+  const bytes = await readBytes(file);
+  const plain = file.endsWith('.gz') ? await unzip(bytes, file) : bytes;
+  if (syntax === 'keras') return readKerasArchive(plain, file, options);
+  return readDocument(plain, file, syntax, options);
 }
 
 /** What a shipped profile says about itself, for lists. */
@@ -62,9 +69,8 @@ export async function listModelProfiles(): Promise<ModelProfileSummary[]> {
   return [...(await readProfiles('models'))].map(([name, document]) => summarizeProfile(document, name));
 }
 
-async function readDocument(bytes: Buffer, file: string, options: ModelOptions): Promise<ModelGraph> {
-  const syntax = formatOfFile(file);
-  const document = await parseText(file.endsWith('.gz') ? await unzip(bytes, file) : bytes, file, syntax);
+async function readDocument(bytes: Buffer, file: string, syntax: TextSyntax, options: ModelOptions): Promise<ModelGraph> {
+  const document = await parseText(bytes, file, syntax);
   const format = formatOfDocument(document, file, syntax);
   if (format === 'torch-export') {
     const { parseGraph } = await import('./validate.js');
@@ -75,8 +81,39 @@ async function readDocument(bytes: Buffer, file: string, options: ModelOptions):
     const { readHuggingFaceConfig } = await import('./readers/hf/read.js');
     return readHuggingFaceConfig(document, source, options);
   }
+  if (format === 'keras') {
+    const { readKeras } = await import('./readers/keras/read.js');
+    return readKeras(document, source, options);
+  }
+  if (format === 'tfjs') {
+    const { readTfjs } = await import('./readers/tfjs/read.js');
+    return readTfjs(document, source, options);
+  }
   const { readSpec } = await import('./readers/spec/read.js');
   return readSpec(document, source, options);
+}
+
+/** A `.keras` file: its config.json is the model, its weights stay packed. */
+async function readKerasArchive(bytes: Buffer, file: string, options: ModelOptions): Promise<ModelGraph> {
+  const { readArchive } = await import('../archive.js');
+  const members = ((): Map<string, Buffer> => {
+    try {
+      return readArchive(bytes, ['config.json', 'metadata.json']);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new UsageError('BAD_MODEL', `${file}: not a .keras file: ${error.message}`, 'save the model again: model.save("model.keras")');
+    }
+  })();
+  const config = members.get('config.json');
+  if (!config)
+    throw new UsageError('BAD_MODEL', `${file}: the archive holds no config.json`, 'save the model again: model.save("model.keras")');
+  const document = await parseText(config, `${file}: config.json`, 'json');
+  const metadata = await parseText(members.get('metadata.json') ?? Buffer.from('{}'), `${file}: metadata.json`, 'json');
+  if (formatOfDocument(document, `${file}: config.json`, 'json') !== 'keras')
+    throw new UsageError('BAD_MODEL', `${file}: config.json: expected a "class_name"`, 'save the model again: model.save("model.keras")');
+  const { readKeras } = await import('./readers/keras/read.js');
+  const merged = { ...(metadata as Record<string, unknown>), ...(document as Record<string, unknown>) };
+  return readKeras(merged, { format: 'keras', reference: file }, options);
 }
 
 /** The graphs that the package ships, in the order of their names; with `search`, those whose reference holds it. */

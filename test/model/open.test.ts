@@ -58,8 +58,6 @@ describe('readModel refuses', () => {
     ],
     ['JSON that is no model', () => file('other.json', '{"a": 1}'), 'BAD_MODEL', 'neither "model_type"'],
     ['an ONNX file', () => file('model.onnx', 'x'), 'UNSUPPORTED_MODEL', 'is an ONNX file, which is not supported yet'],
-    ['a Keras file', () => file('model.keras', 'x'), 'UNSUPPORTED_MODEL', 'is a Keras file'],
-    ['a TensorFlow.js model', () => file('model.json', '{"modelTopology": {}}'), 'UNSUPPORTED_MODEL', 'is a TensorFlow.js model.json'],
     ['weights', () => file('model.safetensors', 'x'), 'UNSUPPORTED_MODEL', 'is a file of weights'],
     ['another extension', () => file('model.txt', 'x'), 'UNSUPPORTED_MODEL', 'is a .txt file'],
     ['a gzip file that is none', () => file('model.graph.json.gz', 'x'), 'BAD_MODEL', 'not a gzip file'],

@@ -1,5 +1,5 @@
 /** Reads arrays that NumPy saved with `np.savez` or `np.savez_compressed` (NEP 1, the .npy format). */
-import { readArchive } from './archive.js';
+import { readArchive } from '../../archive.js';
 
 /** Floating-point numbers as float32, whole numbers and booleans as int32. */
 export interface NumberArray {

@@ -8,8 +8,8 @@ const END_BYTES = 22;
 const LONGEST_COMMENT = 65535;
 const ZIP64 = 0xffffffff;
 
-/** Members by name, in the archive's order. Throws RangeError with what is wrong. */
-export function readArchive(file: Buffer): Map<string, Buffer> {
+/** Members by name, in the archive's order; only those of `wanted` where it is given. Throws RangeError with what is wrong. */
+export function readArchive(file: Buffer, wanted?: readonly string[]): Map<string, Buffer> {
   const end = findEnd(file);
   const members = new Map<string, Buffer>();
   let at = file.readUInt32LE(end + 16);
@@ -17,7 +17,7 @@ export function readArchive(file: Buffer): Map<string, Buffer> {
     if (at + 46 > file.length || file.readUInt32LE(at) !== CENTRAL) throw new RangeError('its ZIP directory is damaged');
     const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((offset) => file.readUInt16LE(at + offset)) as [number, number, number];
     const name = file.toString('utf8', at + 46, at + 46 + nameBytes);
-    members.set(name, readMember(file, at, name));
+    if (!wanted || wanted.includes(name)) members.set(name, readMember(file, at, name));
     at += 46 + nameBytes + extraBytes + commentBytes;
   }
   return members;
