@@ -11,10 +11,9 @@ import torchvision
 from timm.models import _registry
 from torchvision import models
 
-# Models that are not trained as they are, or have no fixed graph.
+# Models that are not trained as they are, or take more than images.
 LEFT_OUT = {
     "quantization": "quantized models are not trained",
-    "detection": "detection models pick regions by their values, so they have no fixed graph",
     "optical_flow": "optical flow models take two images and a field",
 }
 

@@ -20,6 +20,10 @@ export function assumptionsOf(model: ModelGraph, setup: Setup): Warning[] {
   if (graph.nodes.some(({ op }) => RECURRENT.test(op))) {
     warnings.push(assume('ASSUMED_RESERVE', 'what cuDNN keeps of a recurrent layer is not published: taken to be its gates and cells'));
   }
+  if (graph.nodes.some(({ op }) => op === 'torchvision.roi_align')) {
+    const sampled = 'as many boxes as the samplers take at most, with all of the positive ones that they may';
+    warnings.push(assume('ASSUMED_CHOICES', `an image is taken to give ${sampled}, spread evenly over the feature maps`));
+  }
   if (setup.optimizer === 'adamw-8bit') {
     warnings.push(assume('ASSUMED_OPTIMIZER', 'the state of 8-bit AdamW follows the source of bitsandbytes, not a run'));
   }

@@ -52,7 +52,7 @@ class Step(nn.Module):
 def export(reference: str, options: Options, free: frozenset[str] = frozenset("BSHW")) -> dict[str, Any]:
     """The ModelGraph of a reference as plain data, with no more than `free` sizes free. Raises Unsupported with the reasons of every attempt."""
     example = construct(reference, options, torch.float32)
-    roles = roles_of(example) & free
+    roles = (roles_of(example) & free) - example.fixed
     if pads_by_size(example.module):
         roles -= {"H", "W"}
     del example

@@ -1,6 +1,8 @@
 """Runs a ModelGraph as PyTorch would run the program it was made from: real operators, real autograd."""
 from __future__ import annotations
 
+import contextlib
+import importlib
 import math
 from typing import Any
 
@@ -37,7 +39,8 @@ class GraphModule(nn.Module):
             for name in [parameter["name"], *parameter.get("aliases", [])]:
                 self.named["%" + name] = weight
         for buffer in graph["buffers"]:
-            value = 1 if buffer["name"].endswith("running_var") else 0
+            # Variances, and the factors of batch norms that are frozen.
+            value = 1 if buffer["name"].endswith(("running_var", ".weight")) else 0
             self.named["%" + buffer["name"]] = torch.full(buffer["shape"], value, dtype=self.dtype(buffer["dtype"]), device=device)
         self.segments = segments(graph, checkpointing)
 
@@ -151,6 +154,9 @@ def evaluate(size: int | str, sizes: dict[str, int]) -> int:
 def operator_of(name: str) -> Any:
     namespace, _, rest = name.partition(".")
     base, _, overload = rest.partition(".")
+    if namespace == "torchvision":
+        with contextlib.suppress(ImportError):
+            importlib.import_module("torchvision")
     try:
         return getattr(getattr(getattr(torch.ops, namespace), base), overload or "default")
     except AttributeError:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from . import detection
 from .user_code import NoSuchFunction, load_function
 
 
@@ -46,6 +47,8 @@ class Example:
     versions: list[str] = field(default_factory=list)
     # Highest sequence length that the module's position table has rows for.
     longest: int | None = None
+    # Sizes that are not free even where a dimension looks like one.
+    fixed: frozenset[str] = frozenset()
 
 
 def build(reference: str, options: Options) -> Example:
@@ -118,7 +121,7 @@ def _torchvision(name: str, options: Options) -> Example:
         raise Unsupported(f'torchvision {importlib.import_module("torchvision").__version__} has no model "{name}"')
     builder = models.get_model_builder(name)
     if ".detection." in builder.__module__:
-        raise Unsupported(f'"{name}" picks regions by their values: detection models have no fixed graph')
+        return _detection(name, builder, models.get_model_weights(name).DEFAULT, options)
     segmentation, video = ".segmentation." in builder.__module__, ".video." in builder.__module__
     settings: dict[str, Any] = {"weights": None}
     if segmentation:
@@ -133,6 +136,22 @@ def _torchvision(name: str, options: Options) -> Example:
     shape = (options.batch, 3, *((16,) if video else ()), height, width)
     labels = torch.zeros((options.batch, *((height, width) if segmentation else ())), dtype=torch.int64)
     return Example(name, module, (torch.rand(shape),), targets=(labels,), loss=class_loss, versions=version_of("torchvision"))
+
+
+def _detection(name: str, builder: Callable[..., nn.Module], weights: Any, options: Options) -> Example:
+    """With the layers frozen that a start from trained weights freezes; images of the size that they are scaled to."""
+    with detection.as_if_pretrained():
+        if options.classes is None:
+            module = builder(weights=weights)
+        else:
+            module = builder(weights=None, num_classes=options.classes)
+    fixed, sides = module.transform.fixed_size, (module.transform.min_size[-1], module.transform.max_size)
+    # Padded to whole strides of the coarsest feature map.
+    height, width = options.image or fixed or tuple(-(-side // 32) * 32 for side in sides)
+    targets = detection.targets_of(module, options.batch, height, width)
+    arguments = (torch.rand(options.batch, 3, height, width), *targets)
+    free = frozenset("SHW") if fixed else frozenset("S")
+    return Example(name, detection.with_fixed_choices(module), arguments, loss=class_loss, versions=version_of("torchvision"), fixed=free)
 
 
 HEADS = {
