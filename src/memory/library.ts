@@ -36,8 +36,13 @@ export function workspaces(capability: number, trace: StepTrace): number[] {
   return [bytes, bytes];
 }
 
-/** foreach is torch.optim's default on CUDA alone; elsewhere it loops over single tensors. */
+/**
+ * foreach is torch.optim's default on CUDA alone; elsewhere it loops over single tensors. DeepSpeed, which divides by ZeRO,
+ * makes Adam its FusedAdam (deepspeed/runtime/engine.py, _configure_basic_optimizer).
+ */
 export function resolveImplementation(setup: Setup, capability: number): Setup {
   if (setup.optimizerImplementation !== 'default') return setup;
+  const deepSpeed = setup.sharding.startsWith('zero') && setup.gpus > setup.tensorParallel;
+  if (deepSpeed && /^adamw?$/.test(setup.optimizer)) return { ...setup, optimizerImplementation: 'fused' };
   return { ...setup, optimizerImplementation: capability > 0 ? 'foreach' : 'single' };
 }

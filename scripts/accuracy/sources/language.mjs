@@ -32,6 +32,8 @@ function bertRows(truth) {
       accumulation: Number(accumulation ?? 1),
       clipGradNorm: 1,
       attention: 'math',
+      // Module.zero_grad before PyTorch 2.0 leaves zeros.
+      zeroGrad: 'to-zero',
       zeroGradPosition: 'after-step',
     };
     return [
@@ -49,20 +51,23 @@ function bertRows(truth) {
   });
 }
 
-/** litgpt: LoRA of rank 8 on queries and values, all weights in bf16, the longest example of Alpaca; decimal gigabytes. */
+/**
+ * litgpt: LoRA of rank 8 on queries and values, all weights in bf16 or (nf4-dq) the linear ones in four bits, the longest
+ * example of Alpaca; decimal gigabytes.
+ */
 function litgptRows(truth) {
   return lines(truth, 'litgpt.jsonl.gz').flatMap((row) => {
-    const size = /^Llama 2 (.*) \[lora\]$/.exec(row.model)?.[1];
-    if (!size || row.precision !== 'bf16-true' || row.n_gpus !== 1) return [];
+    const [, size, quantized] = /^Llama 2 (.*) \[lora( bnb\.nf4-dq)?\]$/.exec(row.model) ?? [];
+    if (!size || !row.precision.startsWith('bf16-true') || row.n_gpus !== 1) return [];
     const config = { ...LLAMA_2[size], vocab_size: 32000, model_type: 'llama', architectures: ['LlamaForCausalLM'] };
     const asked = {
-      id: `Llama 2 ${size} LoRA batch ${row.batch_per_gpu}`,
+      id: `Llama 2 ${size} ${quantized ? 'QLoRA' : 'LoRA'} batch ${row.batch_per_gpu}`,
       model: { config, options: { seq: row.input } },
       setup: {
         batch: row.batch_per_gpu,
         precision: 'bf16',
         optimizer: 'adamw',
-        method: 'lora',
+        method: quantized ? 'qlora' : 'lora',
         loraRank: 8,
         loraTargets: ['q_proj', 'v_proj'],
         accumulation: Math.max(1, 128 / row.batch_per_gpu),
@@ -74,11 +79,22 @@ function litgptRows(truth) {
   });
 }
 
-/** Qwen's table: LoRA of rank 64 on every projection of a layer, checkpointing as its scripts pass it; counter not stated. */
+/**
+ * Qwen's table: its scripts' setups, which pass checkpointing; counter not stated. Its G is taken for 10^9 bytes: two cards of
+ * 80 GiB are said to hold 162.0G. LoRA has rank 64 on every projection of a layer, with ZeRO-2 where there are several
+ * devices; full fine-tuning has ZeRO-3.
+ */
+const QWEN_METHODS = {
+  LoRA: { group: 'Qwen LoRA', setup: { method: 'lora' } },
+  'LoRA (multinode)': { group: 'Qwen LoRA, ZeRO-2', setup: { method: 'lora', sharding: 'zero2' } },
+  'Full-parameter': { group: 'Qwen full, ZeRO-3', setup: { sharding: 'zero3' } },
+};
+
 function qwenRows(truth) {
   return lines(truth, 'qwen_finetune_profile.jsonl.gz').flatMap((row) => {
-    const size = /^Qwen-(\w+) \[LoRA\]$/.exec(row.model)?.[1];
-    if (!size || row.n_gpus !== 1) return [];
+    const [, size, name] = /^Qwen-(\w+) \[(.*)\]$/.exec(row.model) ?? [];
+    const method = QWEN_METHODS[name];
+    if (!method || !QWEN[size]) return [];
     const config = {
       ...QWEN[size],
       model_type: 'qwen2',
@@ -87,22 +103,23 @@ function qwenRows(truth) {
     };
     return [
       {
-        id: `Qwen-${size} LoRA ${row.input} tokens`,
-        group: 'Qwen LoRA',
+        id: `Qwen-${size} ${name} ${row.input} tokens`,
+        group: method.group,
         model: { config: { ...config, tie_word_embeddings: false, max_position_embeddings: 8192 }, options: { seq: Number(row.input) } },
         setup: {
           batch: 1,
           precision: 'bf16',
           optimizer: 'adamw',
           checkpointing: 'full',
-          method: 'lora',
           loraRank: 64,
           loraTargets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
           accumulation: 8,
+          gpus: row.n_gpus,
+          ...method.setup,
         },
         device: 'a100-80gb',
         counter: 'deviceBytes',
-        actual: row.peak_mem_gb * GIB,
+        actual: row.peak_mem_gb * 1e9,
       },
     ];
   });
