@@ -1,7 +1,9 @@
 /** The published measurements that can be replayed. */
+import { detectionRows } from './sources/detection.mjs';
 import { generatedRows } from './sources/generated.mjs';
 import { languageRows } from './sources/language.mjs';
 import { opRows } from './sources/op.mjs';
+import { segmentationRows } from './sources/segmentation.mjs';
 import { a100Rows, rtx3090Rows } from './sources/timm.mjs';
 import { xmemRows } from './sources/xmem.mjs';
 
@@ -12,4 +14,6 @@ export const SOURCES = [
   { name: 'timm_train_rtx3090', rows: rtx3090Rows },
   { name: 'gpumemnet_generated_cnn', rows: generatedRows },
   { name: 'language models', rows: languageRows },
+  { name: 'detection', rows: detectionRows },
+  { name: 'mmsegmentation', rows: segmentationRows },
 ];
