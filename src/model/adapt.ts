@@ -42,6 +42,10 @@ function setSymbol(graph: ModelGraph, symbol: 'S' | 'H' | 'W', value: number, fl
 export function checkRange(model: string, symbol: 'S' | 'H' | 'W', range: SymbolRange, value: number, flag: string): void {
   const { min = 1, max = Number.MAX_SAFE_INTEGER, multipleOf = 1 } = range;
   if (Number.isInteger(value) && value >= min && value <= max && value % multipleOf === 0) return;
-  const limits = [`from ${min}`, ...(range.max ? [`to ${max}`] : []), ...(multipleOf > 1 ? [`a multiple of ${multipleOf}`] : [])];
-  throw new UsageError('BAD_MODEL_OPTION', `${flag}: the ${NAMES[symbol]} of ${model} is ${limits.join(', ')}, found ${value}`);
+  const limits = `from ${min}${range.max ? ` to ${max}` : ''}${multipleOf > 1 ? `, a multiple of ${multipleOf}` : ''}`;
+  throw new UsageError(
+    'BAD_MODEL_OPTION',
+    `${flag}: the ${NAMES[symbol]} of ${model} is ${limits}, found ${value}`,
+    `the model's own is ${range.default}; another config or spec may allow more`,
+  );
 }

@@ -2,6 +2,7 @@
  * Builds a ModelGraph call by call, as the readers walk a model in the order in which PyTorch would run it. It names
  * values, knows the path of the module that is running, and keeps every value's shape and dtype.
  */
+import { UsageError } from '../errors.js';
 import type { Argument, DType, GraphInput, GraphNode, ModelGraph, ModelSource, Size, SymbolRange } from './graph.js';
 
 /** A value of the graph under construction. */
@@ -155,6 +156,7 @@ export class GraphBuilder {
       for (const key in kwargs) node.kwargs[key] = lower(kwargs[key] as CallArgument);
     }
     this.graph.nodes.push(node);
+    if (this.graph.nodes.length > LARGEST_GRAPH) throw tooLarge(this.graph);
   }
 
   /** Ends the graph: what backward starts from, and what the model's call returns. */
@@ -210,6 +212,17 @@ export class GraphBuilder {
       if (!this.held.has(name)) return name;
     }
   }
+}
+
+/** A mixture of 61 layers of 384 experts has some 120,000: more is a slip in a count, which would take minutes and gigabytes. */
+const LARGEST_GRAPH = 400_000;
+
+function tooLarge({ name, source }: ModelGraph): UsageError {
+  return new UsageError(
+    'BAD_MODEL',
+    `${source.reference}: ${name} has more than ${LARGEST_GRAPH.toLocaleString('en')} calls of operators`,
+    'check its counts of layers, repeats and experts',
+  );
 }
 
 function lower(argument: CallArgument): Argument {

@@ -16,6 +16,10 @@ export function parseSheet(text: string, file: string): Sheet {
     .split(/\r?\n/)
     .filter((line) => line.trim() !== '');
   const first = lines[0];
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what no text has
+  if (/[\u0000-\u0008\uFFFD]/.test(text.slice(0, 4096))) {
+    throw new UsageError('BAD_LOG', `${file}: binary content, expected a table as text`, 'name the CSV file that holds the log');
+  }
   if (first === undefined) throw new UsageError('EMPTY_LOG', `${file}: the file is empty`, 'give a log with a header line and rows');
   const separator = SEPARATORS.reduce((best, next) => (first.split(next).length > first.split(best).length ? next : best));
   const header = splitLine(first, separator);

@@ -78,12 +78,14 @@ const schema = z.strictObject({
 
 export type Recipe = z.infer<typeof schema> & { name: string };
 
+const RECIPE_HINT = 'a shipped one shows the fields: batchfit profiles recipes hf-trainer-default';
+
 /** Checks one recipe's content. Throws UsageError naming the file and the field. */
 export function parseRecipe(name: string, content: unknown): Recipe {
   const parsed = schema.safeParse(content);
   if (parsed.success) return { name, ...parsed.data };
   const issue = parsed.error.issues[0]!;
-  throw new UsageError('BAD_RECIPE', `recipe ${name}: ${issue.path.join('.') || 'top level'}: ${issue.message}`);
+  throw new UsageError('BAD_RECIPE', `recipe ${name}: ${issue.path.join('.') || 'top level'}: ${issue.message}`, RECIPE_HINT);
 }
 
 /** Optimizers that share one learning rate: the weight decay's form or the look-ahead does not change it. */

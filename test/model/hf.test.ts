@@ -54,7 +54,7 @@ describe('a config', () => {
   });
 
   it.each([
-    [{ seq: 2000 }, '--seq: the sequence length of gpt2 is from 1, to 1024, found 2000'],
+    [{ seq: 2000 }, '--seq: the sequence length of gpt2 is from 1 to 1024, found 2000'],
     [{ head: 'question-answering' }, '--head: expected one of causal-lm'],
     [{ head: 'masked-lm' }, 'the head masked-lm is not supported for gpt2'],
     [{ image: [224, 224] as [number, number] }, '--image: gpt2 reads text'],

@@ -49,6 +49,13 @@ describe('readModel refuses', () => {
     ['binary content', () => file('binary.json', Buffer.from([1, 0, 2, 255, 254])), 'BAD_MODEL', 'binary content, expected JSON text'],
     ['a folder without a config', () => folder, 'BAD_MODEL', 'the folder has no config.json'],
     ['broken JSON', () => file('broken.json', '{"model_type": '), 'BAD_MODEL', 'not JSON'],
+    ['YAML in thousands of brackets', () => file('deep.yaml', '['.repeat(3000)), 'BAD_MODEL', 'deep.yaml: nested too deeply'],
+    [
+      'more layers than anyone can train',
+      () => file('endless.json', JSON.stringify({ model_type: 'gpt2', n_layer: 100_000_000, n_embd: 12 })),
+      'BAD_MODEL',
+      'endless.json: gpt2 has more than 400,000 calls of operators',
+    ],
     ['broken YAML', () => file('broken.yaml', 'name: [a, b'), 'BAD_MODEL', 'not YAML'],
     [
       'a list where fields should be',
@@ -91,7 +98,7 @@ describe('an exported graph', () => {
     const adapted = await read(graph, { image: [16, 20] });
     expect([adapted.symbols.H?.default, adapted.symbols.W?.default]).toEqual([16, 20]);
     await expect(read(graph, { image: [18, 20] })).rejects.toThrow(
-      '--image: the image height of tiny is from 1, to 64, a multiple of 4, found 18',
+      '--image: the image height of tiny is from 1 to 64, a multiple of 4, found 18',
     );
     await expect(read(graph, { seq: 20 })).rejects.toThrow('--seq: tiny has no sequence length that can be changed');
   });

@@ -95,7 +95,7 @@ layers:
       [['B', 'S'], 100],
     ]);
     expect(operators(graph).slice(-3)).toEqual(['view', 'view', 'cross_entropy_loss']);
-    await expect(read(text, { seq: 65 })).rejects.toThrow('--seq: the sequence length of language is from 1, to 64, found 65');
+    await expect(read(text, { seq: 65 })).rejects.toThrow('--seq: the sequence length of language is from 1 to 64, found 65');
   });
 
   it('takes features, branches and a regression', async () => {

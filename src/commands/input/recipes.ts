@@ -23,7 +23,11 @@ export async function readRecipe(name: string): Promise<Recipe> {
       return parseRecipe(name, parse(text));
     } catch (error) {
       if (error instanceof UsageError) throw error;
-      throw new UsageError('BAD_RECIPE', `recipe ${name}: not valid YAML: ${(error as Error).message.split('\n', 1)[0]}`);
+      throw new UsageError(
+        'BAD_RECIPE',
+        `recipe ${name}: not valid YAML: ${(error as Error).message.split('\n', 1)[0]}`,
+        'correct the line',
+      );
     }
   }
   const shipped = await readProfiles('recipes');
