@@ -27,6 +27,7 @@ Exits with 0 when all pass, 1 when one does not, 3 when something needed is not 
     plan: string({ helpValue: 'plan.json', description: 'the same as the argument' }),
     require: string({
       multiple: true,
+      multipleNonGreedy: true,
       helpValue: 'EXPR',
       description: 'a requirement, such as "gpu.memory>=24GiB"; may be given more than once',
     }),
@@ -58,6 +59,6 @@ Exits with 0 when all pass, 1 when one does not, 3 when something needed is not 
     ];
     const exitCode = exitCodeOf(checks);
     const passed = exitCode === 0;
-    return { document: { passed, checks }, exitCode, text: renderChecks(checks, passed, flags.format) };
+    return { document: { passed, checks }, exitCode, text: renderChecks(checks, passed, flags.format), verbatim: flags.format !== 'text' };
   }
 }

@@ -15,6 +15,7 @@ export function renderChecks(checks: Check[], passed: boolean, format: CheckForm
 /** A size in words, other values as they are. */
 function found({ found: value, expected, name }: Check): string {
   if (value === null) return 'nothing';
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return typeof value === 'number' && (/[KMG]i?B/.test(expected) || /memory|free|available/.test(name)) ? formatBytes(value) : `${value}`;
 }
 
@@ -22,7 +23,7 @@ function renderText(checks: Check[], passed: boolean): string {
   const width = Math.max(...checks.map(({ outcome }) => MARKS[outcome].length));
   const lines = checks.map((check) => {
     const level = check.level === 'warn' && !check.passed ? ' (warning)' : '';
-    const note = check.note === '' ? '' : `: ${check.note}`;
+    const note = check.note === '' || check.note.startsWith('found ') ? '' : `: ${check.note}`;
     return `${MARKS[check.outcome].padEnd(width)}  ${check.name} ${check.expected}, found ${found(check)}${level}${note}`;
   });
   return [...lines, '', passed ? 'check passed' : 'check did not pass'].join('\n');

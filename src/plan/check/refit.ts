@@ -33,8 +33,10 @@ export function refit(memory: SavedMemory, setup: Setup, target: TargetDevice, g
 }
 
 function described(fit: Omit<Fit, 'note'>, how: string): Fit {
-  return {
-    ...fit,
-    note: `it needs up to ${formatBytes(fit.neededBytes)} of ${formatBytes(fit.device.usableBytes)} that can be used now (${how})`,
-  };
+  const usable = formatBytes(fit.device.usableBytes);
+  const note =
+    !fit.tight && fit.neededBytes > fit.device.usableBytes
+      ? `it takes up to ${formatBytes(fit.neededBytes)} where there is room, and in ${usable} the allocator frees its cache (${how})`
+      : `it needs up to ${formatBytes(fit.neededBytes)} of ${usable} that can be used now (${how})`;
+  return { ...fit, note };
 }

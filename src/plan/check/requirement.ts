@@ -9,8 +9,8 @@
  * A fact alone asks for it to be true, ready or there. Blanks between the parts are allowed.
  */
 import { UsageError } from '../../errors.js';
-import { formatBytes, parseBytes } from '../../units.js';
-import type { Check, Fact, Facts, Known, Level } from './fact.js';
+import { formatBytes, MIB, parseBytes } from '../../units.js';
+import type { Check, Facts, Known, Level } from './fact.js';
 
 export type Operator = '>=' | '<=' | '>' | '<' | '==' | '!=';
 
@@ -26,6 +26,11 @@ export interface Requirement {
 }
 
 const GRAMMAR = 'a requirement is a fact, an operator and a value: "gpu.count>=1", "gpu.memory>=24GiB", "fits", "warn: throughput>=100"';
+
+/** Facts that are sizes, also where this machine does not have them. */
+const SIZE_FACTS = /^(gpu\.(memory|free)|host\.(memory|available)|memory\.(needed|usable))$/;
+/** Facts that only a plan has. */
+const PLAN_FACTS = /^(fits|throughput|memory\.(needed|usable)|batch\.(micro|accumulation|effective))$/;
 
 /** Throws UsageError naming the position of what is wrong, counted from 1. */
 export function parseRequirement(text: string): Requirement {
@@ -67,10 +72,10 @@ export function judge(requirement: Requirement, facts: Facts): Check {
     throw new UsageError(
       'UNKNOWN_FACT',
       `--require "${requirement.text}": there is no fact "${name}"`,
-      `the facts are ${Object.keys(facts).sort().join(', ')}`,
+      `${PLAN_FACTS.test(name) ? 'it is of a plan: name one, batchfit check plan.json; without it ' : ''}the facts are ${Object.keys(facts).sort().join(', ')}`,
     );
   }
-  const expected = operator === null ? 'yes' : `${operator} ${describeExpected(fact, value, requirement)}`;
+  const expected = operator === null ? 'yes' : `${operator} ${describeExpected(name, value, requirement)}`;
   const base = { name, level, expected };
   if (!('value' in fact)) return { ...base, found: null, passed: false, outcome: fact.kind, note: fact.reason };
   const passed = operator === null ? isTrue(fact) : compare(fact, operator, value, requirement);
@@ -91,8 +96,8 @@ function isTrue(fact: Known): boolean {
   return fact.value > 0;
 }
 
-function describeExpected(fact: Fact, value: string, requirement: Requirement): string {
-  return fact.kind === 'bytes' ? formatBytes(bytesOf(value, requirement)) : value;
+function describeExpected(fact: string, value: string, requirement: Requirement): string {
+  return SIZE_FACTS.test(fact) ? formatBytes(bytesOf(value, requirement)) : value;
 }
 
 function compare(fact: Known, operator: Operator, value: string, requirement: Requirement): boolean {
@@ -127,10 +132,11 @@ function orderOf(fact: Known, value: string, requirement: Requirement): number {
 
 function bytesOf(value: string, requirement: Requirement): number {
   try {
-    return value === '0' ? 0 : parseBytes(value, '--require');
-  } catch {
-    throw misfit(requirement, 'a size such as 24GiB');
-  }
+    const bytes = value === '0' ? 0 : parseBytes(value, '--require');
+    // "24" would be 24 bytes, which every machine has and nobody means
+    if (bytes === 0 || bytes >= MIB) return bytes;
+  } catch {}
+  throw misfit(requirement, 'a size such as 24GiB');
 }
 
 function misfit({ text, value, valuePosition }: Requirement, expected: string): UsageError {

@@ -64,6 +64,8 @@ describe('requirements', () => {
     ['gpu.count>=1>=2', 'position 13: expected the end'],
     ['gpu.count>=many', 'position 12: expected a number, found "many"'],
     ['gpu.memory>=24 apples', 'position 13: expected a size such as 24GiB'],
+    ['gpu.memory>=24', 'position 13: expected a size such as 24GiB, found "24"'],
+    ['gpu.free>=24furlongs', 'position 11: expected a size such as 24GiB'],
     ['gpu.name>=A', 'position 11: expected == or != for gpu.name'],
     ['fits==maybe', 'position 7: expected true or false'],
     ['gpu.colour==red', 'there is no fact "gpu.colour"'],
