@@ -1,7 +1,9 @@
 /** The one door between this room and the computer, so that tests can stand another computer behind it. */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { availableParallelism, cpus, freemem, release, totalmem, type } from 'node:os';
+import { delimiter, join } from 'node:path';
 import type { Bytes } from '../units.js';
 
 /** How a tool ended. A tool that is not here or does not come back is a value, never an exception. */
@@ -92,11 +94,19 @@ async function readHardware(): Promise<HardwareFacts> {
   };
 }
 
+/** Whether no folder of the search path holds the program: looking costs far less than forking to be told. Windows adds extensions. */
+function isNowhere(command: string): boolean {
+  const { PATH } = process.env;
+  if (process.platform === 'win32' || command.includes('/') || !PATH) return false;
+  return !PATH.split(delimiter).some((folder) => existsSync(join(folder, command)));
+}
+
 /**
  * Runs a tool in a process group of its own. At the deadline the whole group is killed and its pipes are let go: a tool
  * stuck in the driver cannot be killed, and what it started would keep the pipes open.
  */
-function runTool(command: string, args: string[], timeoutMs: number): Promise<Run> {
+async function runTool(command: string, args: string[], timeoutMs: number): Promise<Run> {
+  if (isNowhere(command)) return { stdout: '', stderr: '', exitCode: null, error: 'missing' };
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: process.platform !== 'win32', windowsHide: true });
     const output = { stdout: '', stderr: '' };

@@ -42,6 +42,7 @@ describe('running a tool', () => {
 
   it('tells a missing program from one that cannot start', async () => {
     expect(await run(join(folder, 'nowhere'), [], 5000)).toMatchObject({ exitCode: null, error: 'missing' });
+    expect(await run('batchfit-has-no-such-tool', [], 5000)).toEqual({ stdout: '', stderr: '', exitCode: null, error: 'missing' });
     expect(await run(script('locked', 'exit 0', 0o644), [], 5000)).toMatchObject({ exitCode: null, error: 'unstartable' });
   });
 
