@@ -2,7 +2,7 @@
  * Fits src/speed/constants.ts to published training speeds, and says how well it predicts what it has not seen.
  * usage: npm run build && node scripts/fit-speed.mjs --truth DIR [--graphs DIR] [--cross-validate model|family] [--leave-out] [--misses N] [--write]
  *   --truth   the tables as JSON lines: timm_train_rtx3090, llm_foundry_mpt, nvidia_dle
- *   --graphs  MODEL-SIZE.graph.json of timm models beyond the shipped ones
+ *   --graphs  MODEL.graph.json of timm models beyond the shipped ones
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

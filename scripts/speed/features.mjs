@@ -38,8 +38,7 @@ export async function prepare(rows, report = () => {}) {
 }
 
 function openRow({ file, reference, image, config, seq, math, name }) {
-  if (file) return readModel(file);
-  if (reference) return readModel(reference, { image: [image, image] });
+  if (file ?? reference) return readModel(file ?? reference, { image: [image, image] });
   return readModel(configFolder({ config, name }), { seq, ...(math ? { attention: 'math' } : {}) });
 }
 

@@ -5,9 +5,10 @@
  */
 export const PRIORS = {
   matrixCompute: [1, 0.3],
-  sustainedFlopsPerWatt: [1.5e12, 0.5],
+  sustainedFlopsPerWatt: [1e12, 0.3],
   columnOverhead: [16, 0.7],
-  innerOverhead: [32, 0.7],
+  tileSeconds: [1e-6, 0.5],
+  waveOverhead: [0.25, 0.5],
   batchedMatmulCompute: [1.2, 0.3],
   attentionCompute: [1.5, 0.4],
   groupedCompute: [1.5, 0.5],
@@ -31,6 +32,7 @@ export const PRIORS = {
   streamingMemory: [1.12, 0.08],
   batchNormMemory: [1.6, 0.15],
   layerNormMemory: [1.8, 0.3],
+  narrowNorm: [30, 0.7],
   groupNormMemory: [2, 0.3],
   softmaxMemory: [1.3, 0.3],
   joiningMemory: [1.5, 0.4],

@@ -1,6 +1,6 @@
 /**
  * Published training speeds as rows to predict: { set, id, name, family, device, seconds, samples, model, setup }. `model` is a
- * graph's `file`, a `reference` at an `image` size, or a Hugging Face `config` at a `seq` length.
+ * graph's `file` or a `reference` at an `image` size, or a Hugging Face `config` at a `seq` length.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,10 +22,11 @@ function lines(truth, name) {
 /** Names that models have had in timm since 2022, where they differ (its table of deprecated models). */
 const RENAMED = JSON.parse(readFileSync(new URL('timm-renamed.json', import.meta.url), 'utf8'));
 
-/** NAME-SIZE.graph.json of the folder, else the graph that the package ships. */
-function timmModel(name, size, graphs) {
-  const file = graphs && join(graphs, `${name}-${size}.graph.json`);
-  return file && existsSync(file) ? { file } : { reference: `timm:${RENAMED[name] ?? name}`, image: size };
+/** NAME.graph.json of the folder, else the graph that the package ships. */
+function timmModel(name, image, graphs) {
+  const names = RENAMED[name] ? [name, RENAMED[name]] : [name];
+  const file = graphs && names.map((each) => join(graphs, `${each}.graph.json`)).find((each) => existsSync(each));
+  return file ? { file, image } : { reference: `timm:${names.at(-1)}`, image };
 }
 
 /**

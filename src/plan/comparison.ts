@@ -5,7 +5,7 @@ import { Estimator } from '../memory/estimate.js';
 import { Simulators } from '../memory/simulators.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
-import { batchLadder, predictSpeed, type SpeedCurve } from '../speed/predict.js';
+import { batchLadder, predictSpeed, type SharedWorks, type SpeedCurve, type SpeedOptions } from '../speed/predict.js';
 import type { Limit } from '../speed/step-time.js';
 import { StepTraces } from '../trace/index.js';
 import type { Seconds, Source } from '../units.js';
@@ -55,6 +55,7 @@ export interface Comparison {
 export function compareDevices(request: ComparisonRequest): Comparison {
   const { model, setup, targets } = request;
   const traces = new StepTraces(model, setup, true);
+  const works: SharedWorks = new Map();
   const simulators = new Simulators(model, setup, traces);
   const warnings: Warning[] = [];
   const curves: SpeedCurve[] = [];
@@ -62,9 +63,10 @@ export function compareDevices(request: ComparisonRequest): Comparison {
   const rows = targets.map(({ device, target }, i) => {
     const estimator = estimators[i] as Estimator;
     const maxBatch = estimator.largest('best');
-    const batch = request.batch === 'auto' ? maxBatch : request.batch;
+    const batch = request.batch === 'auto' ? wholeTiles(maxBatch, target) : request.batch;
     const fits = batch >= 1 && (batch <= maxBatch || estimator.fits(batch, 'best'));
-    const curve = speedOf(model, setup, target, traces, warnings);
+    if (fits && batch !== wholeTiles(batch, target)) warnings.push(paddedBatch(device, batch, target));
+    const curve = speedOf(model, setup, target, { traces, works }, warnings);
     if (curve) curves.push(curve);
     return compared({ device, fits, maxBatch, batch: fits ? batch : null, curve, request });
   });
@@ -78,9 +80,24 @@ export function compareDevices(request: ComparisonRequest): Comparison {
   };
 }
 
-function speedOf(model: ModelGraph, setup: Setup, target: TargetDevice, traces: StepTraces, warnings: Warning[]): SpeedCurve | null {
+/** Samples that a compiler's tiles are filled by: 1 where it pads none. */
+const tileRows = (target: TargetDevice): number => target.profile?.tileElements?.[0] ?? 1;
+
+/** The largest batch that fills whole tiles, or a smaller one that fills none. */
+function wholeTiles(batch: number, target: TargetDevice): number {
+  const rows = tileRows(target);
+  return batch > rows ? batch - (batch % rows) : batch;
+}
+
+function paddedBatch(device: string, batch: number, target: TargetDevice): Warning {
+  const rows = tileRows(target);
+  const message = `${device}: a batch of ${batch} takes as long as ${Math.ceil(batch / rows) * rows}, its compiler pads to tiles of ${rows}`;
+  return { code: 'PADDED_BATCH', message, hint: `take a multiple of ${rows}, and channels in multiples of 128` };
+}
+
+function speedOf(model: ModelGraph, setup: Setup, target: TargetDevice, shared: SpeedOptions, warnings: Warning[]): SpeedCurve | null {
   try {
-    return predictSpeed(model, setup, target, { traces });
+    return predictSpeed(model, setup, target, shared);
   } catch (error) {
     if (!(error instanceof UndeterminedError)) throw error;
     warnings.push({ code: error.code, message: error.message, hint: error.hint });

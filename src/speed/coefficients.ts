@@ -9,9 +9,10 @@ export interface Coefficients {
   matrixCompute: number;
   /** Peak rate that each watt of board power sustains, in operations per second: above it clocks fall. */
   sustainedFlopsPerWatt: number;
-  /** Output columns and summed elements that a tile is filled up by. */
+  /** Output columns that a tile is filled up by, seconds that a tile takes beside its products, and waves of tiles lost. */
   columnOverhead: number;
-  innerOverhead: number;
+  tileSeconds: number;
+  waveOverhead: number;
   batchedMatmulCompute: number;
   attentionCompute: number;
   /** Grouped convolutions: a fixed factor, and one that falls with the channels of a group. */
@@ -40,6 +41,8 @@ export interface Coefficients {
   streamingMemory: number;
   batchNormMemory: number;
   layerNormMemory: number;
+  /** Normalized elements at which a layer norm takes twice as long for each of them. */
+  narrowNorm: number;
   groupNormMemory: number;
   softmaxMemory: number;
   joiningMemory: number;

@@ -55,9 +55,9 @@ export function classOf(kernel: Kernel): KernelClass {
 
 const JOINS = new Set(['cat', 'concat', 'stack', 'slice', 'select', 'split', 'unbind', 'pad', 'constant_pad_nd', 'reflection_pad']);
 
-/** Widths that cuDNN's grouped kernels for channels-last tensors are written for; there are 32 groups of them, or 64. */
+/** Widths that cuDNN's grouped kernels for channels-last tensors are written for, and the groups that there are at least. */
 const PACKED_WIDTHS = new Set([4, 8, 16, 32]);
-const isPacked = (groups: number): boolean => groups >= 32 && Number.isInteger(Math.log2(groups));
+const PACKED_GROUPS = 32;
 
 /** Channels of one group on either side of a convolution. */
 export function groupWidths(kernel: Kernel): [number, number] {
@@ -81,5 +81,7 @@ function convolutionClass(kernel: Kernel): KernelClass {
     return (kernel.convolution?.taps ?? 0) > largest ? 'largeDepthwiseConvolution' : 'depthwiseConvolution';
   }
   if (!channelsLast || !isHalf(kernel)) return 'groupedConvolution';
-  return PACKED_WIDTHS.has(a) && PACKED_WIDTHS.has(b) && isPacked(groups) ? 'packedGroupedConvolution' : 'fallbackGroupedConvolution';
+  return PACKED_WIDTHS.has(a) && PACKED_WIDTHS.has(b) && groups >= PACKED_GROUPS
+    ? 'packedGroupedConvolution'
+    : 'fallbackGroupedConvolution';
 }

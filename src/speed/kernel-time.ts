@@ -10,11 +10,14 @@ export interface Work {
   /** Operations that are done, and the rate that they are relative to. */
   operations: number;
   bytes: number;
-  /** Output columns and summed elements of the product that it amounts to; 0 where it is none. */
+  /** Output rows of all groups, columns, and summed elements of the product that it amounts to; 0 where it is none. */
+  rows: number;
   columns: number;
   inner: number;
   /** Mean channels of a group. */
   width: number;
+  /** Elements that are normalized together. */
+  row: number;
   half: boolean;
   /** Half-precision convolution of planar tensors. */
   planar: boolean;
@@ -32,14 +35,14 @@ const overlapped = (compute: Seconds, memory: Seconds): Seconds => Math.cbrt(com
 
 export function kernelTime(work: Work, matrixRate: number, rates: Rates, c: Coefficients): KernelTime {
   const rate = usesVectors(work) ? rates.vector : sustained(matrixRate, rates, c);
-  const compute = work.operations === 0 ? 0 : (work.operations / rate) * computeFactor(work, c) * padding(work, rates);
+  const compute = work.operations === 0 ? 0 : (work.operations / rate) * computeFactor(work, rate, rates, c) * padding(work, rates);
   const memory = (work.bytes / rates.bytesPerSecond) * memoryFactor(work, c);
   return { compute, memory, total: overlapped(compute, memory) + (rates.launches ? c.kernelSeconds : 0) };
 }
 
-/** What the board's power allows of the peak rate: both limits as resistances in a row. */
+/** What the board's power allows of the peak rate: the lower of both limits decides, a little less where they are near. */
 export function sustained(rate: number, rates: Rates, c: Coefficients): number {
-  return rates.watts === null ? rate : 1 / (1 / rate + 1 / (c.sustainedFlopsPerWatt * rates.watts));
+  return rates.watts === null ? rate : (rate ** -4 + (c.sustainedFlopsPerWatt * rates.watts) ** -4) ** -0.25;
 }
 
 /** Depthwise convolutions have no matrix to multiply; grouped ones go to matrix units in half precision alone. */
@@ -50,13 +53,31 @@ function usesVectors(work: Work): boolean {
 /** What padding to whole tiles adds to a product's operations. */
 function padding(work: Work, rates: Rates): number {
   if (!rates.tile || work.columns === 0) return 1;
-  const lanes = rates.tile[1];
-  const padded = (size: number): number => (Math.ceil(size / lanes) * lanes) / size;
-  return padded(work.columns) * padded(work.inner);
+  const [sublanes, lanes] = rates.tile;
+  const padded = (size: number, unit: number): number => (Math.ceil(size / unit) * unit) / size;
+  return padded(work.rows, sublanes) * padded(work.columns, lanes) * padded(work.inner, lanes);
 }
 
-function computeFactor(work: Work, c: Coefficients): number {
-  const tile = work.columns > 0 ? (1 + c.columnOverhead / work.columns) * (1 + c.innerOverhead / work.inner) : 1;
+/** Rows and columns of the tile that one multiprocessor works on (CUTLASS's most common). */
+const TILE = 128;
+
+/**
+ * What a product loses to its tiles: narrow ones are filled up, each takes time to fill its pipeline and to write its
+ * result, however fast it multiplies, and the last wave of tiles leaves processors idle.
+ */
+function tiling(work: Work, rate: number, rates: Rates, c: Coefficients): number {
+  if (work.columns === 0) return 1;
+  const filled = 1 + c.columnOverhead / work.columns;
+  if (!rates.multiprocessors) return filled;
+  const elementsPerSecond = rate / rates.multiprocessors / (2 * TILE * TILE);
+  const started = 1 + (c.tileSeconds * elementsPerSecond) / work.inner;
+  // Where there are too few tiles for all, libraries choose smaller ones or split the sums.
+  const waves = Math.max(1, (work.rows * work.columns) / (TILE * TILE) / rates.multiprocessors);
+  return filled * started * (1 + c.waveOverhead / waves);
+}
+
+function computeFactor(work: Work, rate: number, rates: Rates, c: Coefficients): number {
+  const tile = tiling(work, rate, rates, c);
   const misaligned = work.misaligned ? c.misalignedCompute : 1;
   switch (work.class) {
     case 'convolution':
@@ -79,12 +100,15 @@ function computeFactor(work: Work, c: Coefficients): number {
   }
 }
 
+/** Output channels below which a convolution does not get slower: kernels take at least so many. */
+const NARROWEST = 16;
+
 function memoryFactor(work: Work, c: Coefficients): number {
   switch (work.class) {
     case 'convolution':
       return (
         (c.convolutionMemory + (work.planar ? c.planarMemory : 0)) *
-        (1 + c.narrowConvolution / work.columns) *
+        (1 + c.narrowConvolution / Math.max(work.columns, NARROWEST)) *
         (work.misaligned ? c.misalignedMemory : 1)
       );
     case 'groupedConvolution':
@@ -99,6 +123,8 @@ function memoryFactor(work: Work, c: Coefficients): number {
     case 'batchedMatmul':
     case 'attention':
       return c.batchedMatmulMemory;
+    case 'layerNorm':
+      return c.layerNormMemory * (1 + c.narrowNorm / work.row);
     default:
       return c[`${work.class}Memory`];
   }

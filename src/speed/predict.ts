@@ -2,13 +2,13 @@
 import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
-import { StepTraces } from '../trace/index.js';
+import { generationOf, StepTraces } from '../trace/index.js';
 import type { Seconds, Source } from '../units.js';
 import { calibrate, type Factors, type MeasuredPoint } from './calibrate.js';
 import { COEFFICIENTS } from './constants.js';
 import { headlineRate, ratesOf } from './rates.js';
 import { combine, type Limit, type StepParts, stepParts, stepTime } from './step-time.js';
-import { StepWork, type Tracer } from './step-work.js';
+import { StepWork } from './step-work.js';
 
 export interface SpeedPoint {
   /** Micro batch on one device. */
@@ -39,9 +39,13 @@ export interface SpeedOptions {
   measured?: readonly MeasuredPoint[];
   /** Samples per second that the data loader delivers, all devices together: no step is faster. */
   loaderSamplesPerSecond?: number;
-  /** Traces of this model and setup with their kernels, where the caller has them. */
+  /** Traces of this model and setup with their kernels, and the work that they amount to, where several devices share them. */
   traces?: StepTraces;
+  works?: SharedWorks;
 }
+
+/** The work of a step by the generation of devices that run the same kernels. */
+export type SharedWorks = Map<number, StepWork>;
 
 /** Share of the best throughput from which on a batch saturates the device. */
 export const KNEE_SHARE = 0.95;
@@ -51,7 +55,7 @@ export const KNEE_SHARE = 0.95;
  * UndeterminedError where the device's rates are not known and nothing was measured.
  */
 export function predictSpeed(model: ModelGraph, setup: Setup, target: TargetDevice, options: SpeedOptions = {}): SpeedCurve {
-  const work = new StepWork(tracerOf(setup, target, options.traces ?? new StepTraces(model, setup, true)));
+  const work = workFor(model, setup, target, options);
   const rates = ratesOf(target, setup.precision);
   const replicas = setup.gpus / setup.tensorParallel;
   const samples = (batch: number): number => batch * setup.accumulation * replicas;
@@ -103,9 +107,15 @@ export function batchLadder(maxBatch: number): number[] {
   return maxBatch >= 1 ? [...ladder, maxBatch] : [];
 }
 
-function tracerOf(setup: Setup, target: TargetDevice, traces: StepTraces): Tracer {
-  const accumulating = setup.accumulation > 1 || setup.zeroGrad === 'to-zero';
+function workFor(model: ModelGraph, setup: Setup, target: TargetDevice, options: SpeedOptions): StepWork {
+  const { traces = new StepTraces(model, setup, true), works = new Map() } = options;
   const [major = 0, minor = 0] = (target.computeCapability ?? '8.0').split('.').map(Number);
   const capability = target.kind === 'cuda' ? 10 * major + minor : target.kind === 'rocm' ? 90 : 0;
-  return (batch) => traces.trace(batch, { capability, outOfPlaceSums: false, accumulating });
+  const generation = generationOf(capability, model);
+  const known = works.get(generation);
+  if (known) return known;
+  const accumulating = setup.accumulation > 1 || setup.zeroGrad === 'to-zero';
+  const work = new StepWork((batch) => traces.trace(batch, { capability, outOfPlaceSums: false, accumulating }));
+  works.set(generation, work);
+  return work;
 }

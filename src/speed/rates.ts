@@ -16,6 +16,8 @@ export interface Rates {
   watts: number | null;
   /** Bytes per second to other devices of the same machine, one direction. */
   linkBytesPerSecond: number;
+  /** Processors that each work on a tile of a product at a time, null where the device is not made of such. */
+  multiprocessors: number | null;
   /** Whether kernels are launched from a program on another processor. */
   launches: boolean;
   /** [rows, columns] that a compiler pads the two minor dimensions to, null where it does not. */
@@ -55,6 +57,7 @@ export function ratesOf(target: TargetDevice, precision: Precision): Rates {
     bytesPerSecond: share * (bandwidthBytesPerSecond as number),
     watts: watts === null ? null : share * watts,
     linkBytesPerSecond: profile?.interconnect?.bytesPerSecond ?? DEFAULT_LINK,
+    multiprocessors: target.multiprocessors ?? profile?.multiprocessors ?? null,
     launches: target.kind !== 'cpu',
     tile: profile?.tileElements ?? null,
   };

@@ -25,7 +25,7 @@ export interface CountedWork extends Work {
 const TRACED = [2, 4] as const;
 
 /** What changes with the batch. */
-const AFFINE = ['operations', 'flops', 'bytes', 'columns', 'inner', 'width'] as const;
+const AFFINE = ['operations', 'flops', 'bytes', 'rows', 'columns', 'inner', 'width', 'row'] as const;
 
 export class StepWork {
   private readonly traced = new Map<number, StepTrace>();
@@ -99,8 +99,8 @@ function keyOf(kernel: Kernel): string {
   const { product: p, convolution: c } = kernel;
   const shape = p ? `${p.groups},${p.rows},${p.columns},${p.inner}` : '';
   const layout = c ? `${c.part}${c.taps}${c.channelsLast}` : '';
-  const { kind, name, phase, type, flops, readBytes, writtenBytes, reorders } = kernel;
-  return `${kind},${name},${phase},${type},${flops},${readBytes},${writtenBytes},${reorders},${shape},${layout}`;
+  const { kind, name, phase, type, flops, readBytes, writtenBytes, row, reorders } = kernel;
+  return `${kind},${name},${phase},${type},${flops},${readBytes},${writtenBytes},${row},${reorders},${shape},${layout}`;
 }
 
 /** Summed elements beyond which their number no longer matters. */
@@ -126,9 +126,11 @@ export function workOf(kernel: Kernel): CountedWork {
     class: classOf(kernel),
     operations: kernel.causal ? flops / 2 : flops,
     bytes: kernel.readBytes + kernel.writtenBytes,
+    rows: product ? (weightGradient ? LONG : product.groups * product.rows) : 0,
     columns: product ? (weightGradient ? Math.min(product.rows, product.columns) : product.columns) : 0,
     inner: product ? (weightGradient ? LONG : product.inner) : 0,
     width: Math.sqrt(channelsOut * channelsIn),
+    row: kernel.row,
     half,
     planar: half && convolution !== null && !convolution.channelsLast,
     misaligned: half && convolution?.channelsLast === true && product?.groups === 1 && !aligned,

@@ -60,6 +60,8 @@ export interface Kernel {
   writtenBytes: number;
   product: MatrixProduct | null;
   convolution: Convolution | null;
+  /** Size of the last dimension of its first input: what a normalization or a softmax puts together. */
+  row: number;
   /** Attention that skips what lies above the diagonal: half of `flops` is not done. */
   causal: boolean;
   /** It reads in one order of dimensions and writes in another. */
@@ -119,6 +121,7 @@ export class KernelLog {
       writtenBytes: bytesOf(written),
       product: extra.product ?? null,
       convolution: extra.convolution ?? null,
+      row: rowOf(read[0] ?? written[0]),
       causal: extra.causal ?? false,
       reorders: reorders(read, written),
     });
@@ -126,7 +129,7 @@ export class KernelLog {
 
   private push(kernel: Partial<Kernel> & Pick<Kernel, 'kind' | 'name' | 'type' | 'readBytes' | 'writtenBytes' | 'reorders'>): void {
     const phase = this.session.recomputing ? 'recompute' : this.phase;
-    this.kernels.push({ phase, flops: 0, product: null, convolution: null, causal: false, ...kernel });
+    this.kernels.push({ phase, flops: 0, product: null, convolution: null, row: 1, causal: false, ...kernel });
   }
 
   /** A matrix product: a [groups, rows, inner] or [rows, inner] by b. */
@@ -170,6 +173,8 @@ function typeOf(tensors: Tensors): ElementType | null {
   for (const t of tensors) if (t && isFloating(t.type)) return t.type;
   return null;
 }
+
+const rowOf = (t: Tensor | null | undefined): number => t?.shape.at(-1) ?? 1;
 
 function tensorsIn(values: readonly unknown[], found: Tensor[]): Tensor[] {
   for (const value of values) {

@@ -49,6 +49,15 @@ describe('compareDevices', () => {
     expect(rows[0]).toMatchObject({ fits: false, batch: null, stepSeconds: null, limitedBy: 'memory' });
     expect(rows[1]).toMatchObject({ fits: true, batch: 700 });
   });
+  it('fills whole tiles where a compiler pads to them, and says so where the batch does not', async () => {
+    const { rows } = await compare('resnet50', { precision: 'amp-bf16' }, 'auto', ['tpu-v4']);
+    expect(rows[0]!.batch! % 8).toBe(0);
+    expect(rows[0]!.maxBatch - rows[0]!.batch!).toBeLessThan(8);
+    const { warnings } = await compare('resnet50', { precision: 'amp-bf16' }, 13, ['tpu-v4', 'a100-40gb']);
+    expect(warnings).toMatchObject([
+      { code: 'PADDED_BATCH', message: expect.stringContaining('tpu-v4: a batch of 13 takes as long as 16') },
+    ]);
+  });
   it('is limited by launches at a batch of one', async () => {
     const { rows } = await compare('resnet50', {}, 1, ['h100-80gb']);
     expect(rows[0]).toMatchObject({ fits: true, limitedBy: 'launch', source: 'estimated' });

@@ -14,6 +14,7 @@ const RATES: Rates = {
   bytesPerSecond: 1e12,
   watts: 300,
   linkBytesPerSecond: 100e9,
+  multiprocessors: 100,
   launches: true,
   tile: null,
 };
@@ -21,9 +22,11 @@ const PRODUCT: Work = {
   class: 'matmul',
   operations: 2 * 4096 ** 3,
   bytes: 3 * 2 * 4096 ** 2,
+  rows: 4096,
   columns: 4096,
   inner: 4096,
   width: 1,
+  row: 1,
   half: true,
   planar: false,
   misaligned: false,
@@ -55,11 +58,35 @@ describe('kernelTime', () => {
     const narrow = { ...PRODUCT, columns: 16 };
     expect(kernelTime(narrow, 100e12, RATES, c).compute).toBeGreaterThan(1.2 * kernelTime(PRODUCT, 100e12, RATES, c).compute);
   });
+  it('loses the start of each tile, the more the faster the device multiplies', () => {
+    const lost = (inner: number, rate: number): number => {
+      const product = { ...PRODUCT, inner, operations: 2 * 4096 * 4096 * inner };
+      return kernelTime(product, rate, { ...RATES, watts: null }, c).compute / (product.operations / rate);
+    };
+    expect(lost(64, 100e12)).toBeGreaterThan(lost(4096, 100e12));
+    expect(lost(64, 1000e12) - lost(4096, 1000e12)).toBeGreaterThan(5 * (lost(64, 100e12) - lost(4096, 100e12)));
+  });
+  it('loses a part of the last wave of tiles', () => {
+    const perRow = (rows: number): number => kernelTime({ ...PRODUCT, rows, operations: rows * 1e6 }, 100e12, RATES, c).compute / rows;
+    expect(perRow(128 * 8)).toBeGreaterThan(1.1 * perRow(128 * 800));
+  });
+  it('normalizes short rows at a lower rate', () => {
+    const norm = { ...PRODUCT, class: 'layerNorm' as const, operations: 0, columns: 0, inner: 0 };
+    const [short, long] = [24, 1024].map((row) => kernelTime({ ...norm, row }, 100e12, RATES, c).memory);
+    expect(short! / long!).toBeCloseTo((1 + c.narrowNorm / 24) / (1 + c.narrowNorm / 1024));
+  });
+  it('keeps to what the power of the board sustains', () => {
+    const [cool, hot] = [1000, 50].map((watts) => kernelTime(PRODUCT, 100e12, { ...RATES, watts }, c).compute);
+    expect(hot! / cool!).toBeCloseTo(100e12 / (50 * c.sustainedFlopsPerWatt), 0);
+  });
   it('pads to the tiles of a compiler', () => {
     const tiled = { ...RATES, tile: [8, 128] as [number, number] };
     const uneven = { ...PRODUCT, columns: 129 };
     const [padded, plain] = [tiled, RATES].map((rates) => kernelTime(uneven, 100e12, rates, c).compute);
     expect(padded! / plain!).toBeCloseTo(256 / 129);
+    const few = { ...PRODUCT, rows: 9, operations: 2 * 9 * 4096 ** 2 };
+    const [filled, loose] = [tiled, RATES].map((rates) => kernelTime(few, 100e12, rates, c).compute);
+    expect(filled! / loose!).toBeCloseTo(16 / 9);
   });
 });
 

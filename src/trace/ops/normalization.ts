@@ -2,7 +2,7 @@
 import type { ElementType } from '../dtype.js';
 import { callOne, define, type Rule } from '../registry.js';
 import type { Session } from '../session.js';
-import { channelsLastStrides, contiguousStrides, suggestsChannelsLast, type Tensor } from '../tensor.js';
+import { channelsLastStrides, contiguousStrides, isChannelsLast, suggestsChannelsLast, type Tensor } from '../tensor.js';
 import { flag, number, numbers, optionalTensor, tensor } from './arguments.js';
 import { castTo, clone, contiguous, elementwise, reshape } from './core.js';
 
@@ -47,8 +47,9 @@ function batchNorm(
   s.record('batch_norm', [x, weight, bias], [out], [x, weight, runningMean, runningVariance, mean, deviation], ([grad], needs) => {
     if (!grad) return [null, null, null];
     if (cudnn) {
-      if (suggestsChannelsLast(x)) clone(s, grad, channelsLastStrides(grad.shape));
-      else contiguous(s, grad);
+      // grad.contiguous(input.suggest_memory_format()): derivatives.yaml, cudnn_batch_norm
+      if (!suggestsChannelsLast(x)) contiguous(s, grad);
+      else if (!isChannelsLast(grad)) clone(s, grad, channelsLastStrides(grad.shape));
     }
     const grads = [
       cudnn || needs[0] ? denseLike(s, x) : null,
