@@ -39,6 +39,8 @@ export class GraphBuilder {
   private readonly calls = new Map<string, number>();
   private readonly names = new Map<string, { base: string; count: number }>();
   private readonly held = new Map<string, Value>();
+  /** What variables of checkpointed layers hold. */
+  private readonly variables = new Map<string, [value: string, until: string]>();
   /** Children of a module in the order of their registration, where that is not the order of their use. */
   private readonly order = new Map<string, string[]>();
 
@@ -100,6 +102,31 @@ export class GraphBuilder {
     if (known) return known;
     this.graph.parameters.push({ name: path, shape, ...options });
     return this.hold(path, shape, options.dtype ?? 'model');
+  }
+
+  /** A variable of the checkpointed layer that runs: it holds the value until it gets another one or the layer returns. */
+  assignInLayer(variable: string, value: Value): void {
+    const layer = this.graph.checkpoints.at(-1);
+    if (layer === undefined || !this.callPath.startsWith(`${layer}.`)) return;
+    const key = `${layer} ${variable}`;
+    const before = this.variables.get(key);
+    if (before) before[1] = `%${value.name}`;
+    const held: [string, string] = [value.name, layer];
+    this.variables.set(key, held);
+    this.graph.locals ??= [];
+    this.graph.locals.push(held);
+  }
+
+  /** Says that the code gives this value a gradient of its own where it recomputes activations. */
+  recomputedLeaf(value: Value): Value {
+    this.graph.recomputedLeaves = [...(this.graph.recomputedLeaves ?? []), value.name];
+    return value;
+  }
+
+  /** Says that variables of the code hold these values: until `until` has been made, else until the running module returns. */
+  holdInLocals(values: readonly Value[], until?: Value): void {
+    this.graph.locals ??= [];
+    for (const { name } of values) this.graph.locals.push([name, until ? `%${until.name}` : this.callPath]);
   }
 
   /** Says in which order the running module registers its children: the order of its parameters. */

@@ -55,6 +55,7 @@ function execute(s: Session, program: Program, values: Values, types: Types, ind
     const slot = instruction.outputs[i] ?? -1;
     const owned = s.take(t);
     if (slot >= 0) types[slot] = t?.type;
+    if (t && (s.frame || s.recomputing) && program.recomputedLeaves.has(slot)) s.makeLeaf(t);
     if (slot < 0) s.release(owned);
     else values[slot] = owned;
   });

@@ -45,6 +45,8 @@ export interface Program {
   lossSlot: number;
   outputSlots: number[];
   regions: Region[];
+  /** Slots of values that become leaves where regions are recomputed. */
+  recomputedLeaves: Set<number>;
   /** Operators without a rule, which are bounded. */
   assumed: string[];
 }
@@ -117,7 +119,11 @@ function prepare(graph: ModelGraph, generic: boolean): Program {
   const lossSlot = known(graph.loss.replace(/^%/, ''), 'loss');
   const outputSlots = graph.outputs.map((name) => known(name.replace(/^%/, ''), 'outputs'));
   const permanent = new Set([...parameterSlots, ...bufferSlots, ...inputSlots, lossSlot, ...outputSlots]);
-  markDeaths(instructions, permanent);
+  const locals = (graph.locals ?? []).map(([name, until]): Local => {
+    const value = until.startsWith('%');
+    return { slot: known(name, 'locals'), until: value ? known(until.slice(1), 'locals') : until };
+  });
+  markDeaths(instructions, permanent, locals);
   markTypeSources(instructions);
   return {
     graph,
@@ -129,6 +135,7 @@ function prepare(graph: ModelGraph, generic: boolean): Program {
     lossSlot,
     outputSlots,
     regions: findRegions(graph, instructions, permanent),
+    recomputedLeaves: new Set((graph.recomputedLeaves ?? []).map((name) => known(name, 'recomputedLeaves'))),
     assumed,
   };
 }
@@ -148,9 +155,16 @@ function prefixes(path: string): string[] {
   return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
 }
 
-function markDeaths(instructions: Instruction[], permanent: Set<number>): void {
+/** A value that a variable holds until a module call (a path) returns or another value (a slot) has been made. */
+interface Local {
+  slot: number;
+  until: string | number;
+}
+
+function markDeaths(instructions: Instruction[], permanent: Set<number>, locals: Local[]): void {
   const ends = callEnds(instructions);
   const madeIn = new Map<number, string>();
+  const madeAt = new Map<number, number>();
   const death = new Map<number, number>();
   instructions.forEach((instruction, i) => {
     for (const slot of instruction.reads) {
@@ -162,9 +176,14 @@ function markDeaths(instructions: Instruction[], permanent: Set<number>): void {
     for (const slot of instruction.outputs) {
       if (slot < 0) continue;
       madeIn.set(slot, instruction.module);
+      madeAt.set(slot, i);
       if (!death.has(slot)) death.set(slot, i);
     }
   });
+  for (const { slot, until } of locals) {
+    const end = typeof until === 'number' ? madeAt.get(until) : until === '' ? instructions.length - 1 : ends.get(until);
+    if (end !== undefined && death.has(slot)) death.set(slot, Math.max(death.get(slot) as number, end));
+  }
   for (const [slot, at] of death) if (!permanent.has(slot)) (instructions[at] as Instruction).deaths.push(slot);
 }
 

@@ -44,6 +44,7 @@ export function attendFused(g: GraphBuilder, q: Value, k: Value, v: Value, optio
   const shared = groups > 1 && mask === null && Number(k.shape[3]) <= 256;
   const repeated = shared ? [q, k, v] : [q, repeatHeads(g, k, groups), repeatHeads(g, v, groups)];
   const [queries, keys, values] = (options.copies ? repeated.map((x) => contiguous(g, x)) : repeated) as [Value, Value, Value];
+  g.holdInLocals([q, k, v]);
   const mixed = fusedAttention(g, queries, keys, values, { mask, dropout, causal: causal && mask === null, scale, groupedHeads: shared });
   const [batch, , length, features] = mixed.shape as [Size, Size, Size, Size];
   return contiguous(g, transpose(g, reshape(g, mixed, [batch, -1, length, features]), 1, 2));
@@ -72,8 +73,15 @@ export function attendWrittenOut(g: GraphBuilder, q: Value, k: Value, v: Value, 
   if (mask) scores = add(g, scores, mask);
   let weights = style === 'llama' || style === 'opt' ? castLike(g, softmax(g, scores, -1, 'float32'), q) : softmax(g, scores, -1);
   if (style === 'gpt2') weights = castLike(g, weights, v);
-  const mixed = transpose(g, matmul(g, applyDropout(g, weights, dropout), values), 1, 2);
-  return style === 'gpt2' ? mixed : contiguous(g, mixed);
+  const dropped = applyDropout(g, weights, dropout);
+  const product = matmul(g, dropped, values);
+  const mixed = transpose(g, product, 1, 2);
+  const result = style === 'gpt2' ? mixed : contiguous(g, mixed);
+  g.holdInLocals([q, k, v]);
+  g.holdInLocals([keys, values], result);
+  // The layer gets the weights too, and leaves them in a variable.
+  g.assignInLayer('weights', dropped);
+  return result;
 }
 
 /** cap * tanh(x / cap). */

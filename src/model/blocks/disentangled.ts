@@ -65,13 +65,17 @@ export function disentangledAttention(
   const [query, key, value] = [project('query_proj', x), project('key_proj', x), project('value_proj', x)];
   const parts = 1 + Number(kinds.contentToPosition) + Number(kinds.positionToContent);
   const scale = Math.sqrt(headSize * parts);
+  g.holdInLocals([query, key, value]);
   const product = (a: Value, b: Value): Value =>
     g.call('aten.bmm', [a, b], { shape: [...a.shape.slice(0, 2), b.shape[2] as Size], dtype: a.dtype });
   let scores = product(query, div(g, transpose(g, key, -1, -2), scale));
   if (relative && embeddings) {
     const dropped = dropoutModule(g, 'pos_dropout', embeddings, options.positionDropout);
     const bias = positionScores(g, { query, key, relative, embeddings: dropped, scale, product, project }, options);
-    if (bias) scores = add(g, scores, bias);
+    if (bias) {
+      scores = add(g, scores, bias);
+      g.holdInLocals([bias]);
+    }
   }
   const shaped = view(g, scores, [-1, heads, length, length]);
   const hidden = unary(g, 'aten.bitwise_not', toDtype(g, mask, 'bool'));

@@ -51,6 +51,7 @@ export function selfAttention(g: GraphBuilder, x: Value, options: SelfAttention)
 export function postNorm(g: GraphBuilder, name: string, x: Value, residual: Value, options: { dropout: number; eps: number }): Value {
   return g.inModule(name, () => {
     const projected = dropoutModule(g, 'dropout', linearModule(g, 'dense', x, Number(residual.shape[2])), options.dropout);
+    g.holdInLocals([projected]);
     return layerNormModule(g, 'LayerNorm', add(g, projected, residual), options.eps);
   });
 }

@@ -41,6 +41,7 @@ function normalizeRootMeanSquare(g: GraphBuilder, x: Value, eps: number): Value 
 export function rmsNormModule(g: GraphBuilder, name: string, x: Value, eps: number): Value {
   return g.inModule(name, () => {
     const normalized = normalizeRootMeanSquare(g, toDtype(g, x, 'float32'), eps);
+    g.holdInLocals([normalized]);
     return mul(g, g.parameter('weight', [Number(x.shape.at(-1))]), castLike(g, normalized, x));
   });
 }

@@ -24,7 +24,9 @@ export function rotaryTables(g: GraphBuilder, name: string, positions: Value, he
 /** Rotates queries and keys [B, heads, S, size]. */
 export function applyRotary(g: GraphBuilder, q: Value, k: Value, tables: RotaryTables): [Value, Value] {
   const [cos, sin] = spread(g, tables);
-  return [rotate(g, q, cos, sin), rotate(g, k, cos, sin)];
+  const [query, key] = [rotate(g, q, cos, sin), rotate(g, k, cos, sin)];
+  g.holdInLocals([q], key);
+  return [query, key];
 }
 
 /** Rotates the first `rotated` features of each head and leaves the rest; `cutFirst` says in which order (Phi) it is done. */
@@ -41,6 +43,8 @@ export function applyPartialRotary(
   const [[qTurn, qKeep], [kTurn, kKeep]] = [cut(q), cut(k)];
   const [cos, sin] = early ?? spread(g, tables);
   const [qTurned, kTurned] = [rotate(g, qTurn, cos, sin), rotate(g, kTurn, cos, sin)];
+  // Phi's attention cuts in its own code: the parts stay until it returns.
+  if (cutFirst) g.holdInLocals([qTurned, qKeep, kTurned, kKeep]);
   return [cat(g, [qTurned, qKeep], -1), cat(g, [kTurned, kKeep], -1)];
 }
 

@@ -39,12 +39,13 @@ export function readAlbert(request: Request): ModelGraph {
   checkDivides(request.file, ['hidden_size', config.hidden_size], ['num_attention_heads', config.num_attention_heads]);
   const text = beginText(request, config.vocab_size, { longest: config.max_position_embeddings });
   const { g } = text;
-  const whole = g.inModule('albert', () => {
-    const hidden = backbone(text, config);
-    if (request.head !== 'sequence-classification') return hidden;
-    const dense = linearModule(g, 'pooler', select(g, hidden, 1, 0), config.hidden_size);
-    return g.inModule('pooler_activation', () => unary(g, 'aten.tanh', dense));
+  const [hidden, whole] = g.inModule('albert', (): [Value, Value] => {
+    const states = backbone(text, config);
+    if (request.head !== 'sequence-classification') return [states, states];
+    const dense = linearModule(g, 'pooler', select(g, states, 1, 0), config.hidden_size);
+    return [states, g.inModule('pooler_activation', () => unary(g, 'aten.tanh', dense))];
   });
+  g.holdInLocals([hidden]);
   if (request.head === 'sequence-classification') {
     return finishSequence(text, (labels) =>
       linearModule(g, 'classifier', dropoutModule(g, 'dropout', whole, config.classifier_dropout_prob), labels),
@@ -70,10 +71,14 @@ function backbone(text: Text, config: Albert): Value {
     const positions = bufferPositions(g, count, length);
     const types = tokenTypes(g, count, positions, [batch, length]);
     const words = embeddingModule(g, 'word_embeddings', ids, config.vocab_size, width, config.pad_token_id);
-    const withTypes = add(g, words, embeddingModule(g, 'token_type_embeddings', types, config.type_vocab_size, width));
-    const summed = add(g, withTypes, embeddingModule(g, 'position_embeddings', positions, count, width));
+    const typed = embeddingModule(g, 'token_type_embeddings', types, config.type_vocab_size, width);
+    const withTypes = add(g, words, typed);
+    const placed = embeddingModule(g, 'position_embeddings', positions, count, width);
+    g.holdInLocals([words, typed, placed]);
+    const summed = add(g, withTypes, placed);
     return dropoutModule(g, 'dropout', layerNormModule(g, 'LayerNorm', summed, config.layer_norm_eps), config.hidden_dropout_prob);
   });
+  g.holdInLocals([embedded]);
   return g.inModule('encoder', () => {
     let hidden = linearModule(g, 'embedding_hidden_mapping_in', embedded, config.hidden_size);
     for (let layer = 0; layer < config.num_hidden_layers; layer++) {
@@ -101,14 +106,12 @@ function block(text: Text, config: Albert, x: Value): Value {
       eager,
     };
     const mixed = linearModule(g, 'dense', selfAttention(g, x, options), config.hidden_size);
-    return layerNormModule(
-      g,
-      'LayerNorm',
-      add(g, x, dropoutModule(g, 'output_dropout', mixed, config.hidden_dropout_prob)),
-      config.layer_norm_eps,
-    );
+    const dropped = dropoutModule(g, 'output_dropout', mixed, config.hidden_dropout_prob);
+    g.holdInLocals([dropped]);
+    return layerNormModule(g, 'LayerNorm', add(g, x, dropped), config.layer_norm_eps);
   });
   const inner = activationModule(g, 'activation', linearModule(g, 'ffn', attended, config.intermediate_size), config.hidden_act);
   const fed = linearModule(g, 'ffn_output', inner, config.hidden_size);
+  g.holdInLocals([attended, fed]);
   return layerNormModule(g, 'full_layer_layer_norm', add(g, fed, attended), config.layer_norm_eps);
 }

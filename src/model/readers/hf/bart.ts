@@ -11,6 +11,7 @@ import { embedding, linear } from '../../ops/layers.js';
 import { expand, select, unsqueeze } from '../../ops/views.js';
 import type { Head } from '../../options.js';
 import { type Config, checkDivides, numeric, probability, readConfig, truth, whole, word } from './config.js';
+import { isBefore } from './release.js';
 import { beginText, type Request, type Text, unsupportedHead } from './text.js';
 
 const FIELDS = {
@@ -64,12 +65,16 @@ export function readBart(request: Request): ModelGraph {
     config.tie_word_embeddings ? g.tie('weight', shared) : g.parameter('weight', [config.vocab_size, config.d_model]);
   const scores = g.inModule('lm_head', () => linear(g, decoded, weight()));
   const logits = add(g, scores, g.buffer('final_logits_bias', [1, config.vocab_size], 'model'));
+  g.holdInLocals([inputs, encoded, decoded]);
   return g.finish(tokenLoss(g, logits, text.ids, false), [logits]);
 }
 
-function embed({ g }: Text, config: Bart, shared: Value, ids: Value): Value {
+function embed({ g, release }: Text, config: Bart, shared: Value, ids: Value): Value {
+  // From 5.0 on the config unties these too; before, both sides were given the shared module.
+  const tied = config.tie_word_embeddings || isBefore(release, 5, 0);
   return g.inModule('embed_tokens', () => {
-    const tokens = embedding(g, g.tie('weight', shared), ids, config.pad_token_id);
+    const weight = tied ? g.tie('weight', shared) : g.parameter('weight', [config.vocab_size, config.d_model]);
+    const tokens = embedding(g, weight, ids, config.pad_token_id);
     return mul(g, tokens, config.scale_embedding ? Math.sqrt(config.d_model) : 1);
   });
 }
@@ -94,6 +99,7 @@ function encoder(text: Text, config: Bart, shared: Value): Value {
     encoded: null,
     mask: null,
   };
+  g.holdInLocals([tokens, places]);
   return stack(text, config, add(g, tokens, places), side);
 }
 
@@ -104,6 +110,7 @@ function decoder(text: Text, config: Bart, shared: Value, inputs: Value, encoded
   const range = add(g, g.call('aten.arange', [size(length)], { shape: [length], dtype: 'int64' }), 0);
   const mask = causalMask(g, { batch, length, positions: null, eager });
   const places = g.inModule('embed_positions', () => positionTable(g, config, unsqueeze(g, range, 0)));
+  g.holdInLocals([tokens, range, places]);
   const side = { layers: config.decoder_layers, heads: config.decoder_attention_heads, inner: config.decoder_ffn_dim, encoded, mask };
   return stack(text, config, add(g, tokens, places), side);
 }
@@ -129,6 +136,7 @@ function block(text: Text, config: Bart, x: Value, side: Side): Value {
   }
   const active = activationModule(g, 'activation_fn', linearModule(g, 'fc1', hidden, side.inner), config.activation_function);
   const fed = linearModule(g, 'fc2', dropout(g, active, config.activation_dropout), config.d_model);
+  g.holdInLocals([hidden]);
   return sum('final_layer_norm', hidden, fed);
 }
 

@@ -37,12 +37,17 @@ export function readBert(request: Request): ModelGraph {
   const text = begin(request, config, config.max_position_embeddings);
   const { g, head } = text;
   if (head === 'sequence-classification') {
-    const pooled = g.inModule('bert', () => pooler(text, backbone(text, config, null)));
+    const [hidden, pooled] = g.inModule('bert', () => {
+      const states = backbone(text, config, null);
+      return [states, pooler(text, states)] as const;
+    });
+    g.holdInLocals([hidden]);
     return finishSequence(text, (labels) =>
       linearModule(g, 'classifier', dropoutModule(g, 'dropout', pooled, classifierDropout(config)), labels),
     );
   }
   const hidden = g.inModule('bert', () => backbone(text, config, null));
+  g.holdInLocals([hidden]);
   if (head === 'token-classification')
     return finishTokens(text, hidden, { name: 'classifier', dropout: classifierDropout(config), float32: false });
   const logits = g.inModule('cls.predictions', () => {
@@ -62,6 +67,7 @@ export function readRoberta(request: Request): ModelGraph {
   const text = begin(request, config, config.max_position_embeddings - padding - 1);
   const { g, head } = text;
   const hidden = g.inModule('roberta', () => backbone(text, config, padding));
+  g.holdInLocals([hidden]);
   if (head === 'sequence-classification') {
     return finishSequence(text, (labels) =>
       classifier(text, hidden, classifierDropout(config), labels, (dense) => unary(g, 'aten.tanh', dense)),
@@ -90,6 +96,7 @@ export function readElectra(request: Request): ModelGraph {
   const text = begin(request, config, config.max_position_embeddings);
   const { g, head } = text;
   const hidden = g.inModule('electra', () => backbone(text, config, null, config.embedding_size));
+  g.holdInLocals([hidden]);
   if (head === 'sequence-classification') {
     return finishSequence(text, (labels) =>
       classifier(text, hidden, classifierDropout(config), labels, (dense) => activationModule(g, 'activation', dense, 'gelu')),
@@ -125,6 +132,7 @@ function backbone(text: Text, config: Bert, padding: number | null, width = conf
   g.orderChildren('embeddings', 'embeddings_project', 'encoder', 'pooler');
   const embedded = g.inModule('embeddings', () => embeddings(text, config, padding, width));
   const projected = width === config.hidden_size ? embedded : linearModule(g, 'embeddings_project', embedded, config.hidden_size);
+  g.holdInLocals([projected]);
   const mask = config.is_decoder ? causalMask(g, { batch, length, positions: null, eager }) : null;
   return g.inModule('encoder', () => {
     let hidden = projected;
@@ -144,8 +152,11 @@ function embeddings(text: Text, config: Bert, padding: number | null, width: num
   if (padding !== null) g.buffer('position_ids', [1, count], 'int64');
   const types = tokenTypes(g, count, positions, [batch, length]);
   const words = embeddingModule(g, 'word_embeddings', ids, config.vocab_size, width, config.pad_token_id);
-  const withTypes = add(g, words, embeddingModule(g, 'token_type_embeddings', types, config.type_vocab_size, width));
-  const summed = add(g, withTypes, embeddingModule(g, 'position_embeddings', positions, count, width, padding));
+  const typed = embeddingModule(g, 'token_type_embeddings', types, config.type_vocab_size, width);
+  const withTypes = add(g, words, typed);
+  const placed = embeddingModule(g, 'position_embeddings', positions, count, width, padding);
+  g.holdInLocals([words, typed, placed]);
+  const summed = add(g, withTypes, placed);
   return dropoutModule(g, 'dropout', layerNormModule(g, 'LayerNorm', summed, config.layer_norm_eps), config.hidden_dropout_prob);
 }
 

@@ -47,6 +47,7 @@ export function readBloom(request: Request): ModelGraph {
 function backbone(text: Text, config: Bloom): Value {
   const { g, batch, length } = text;
   const tokens = embeddingModule(g, 'word_embeddings', text.ids, config.vocab_size, config.hidden_size);
+  g.holdInLocals([tokens]);
   let hidden = layerNormModule(g, 'word_embeddings_layernorm', tokens, config.layer_norm_epsilon);
   const bias = alibi(text, config);
   const mask = causalMask(g, { batch, length, positions: null, eager: true }) as Value;
@@ -86,8 +87,9 @@ function block(text: Text, config: Bloom, x: Value, bias: Value, mask: Value): V
     const inner = linearModule(g, 'dense_h_to_4h', second, 4 * config.hidden_size);
     // A function of its own in the real code: like the fused gelu, it keeps its input alone.
     const active = g.inModule('gelu_impl', () => gelu(g, inner, 'tanh'));
-    const fed = dropout(g, linearModule(g, 'dense_4h_to_h', active, config.hidden_size), config.hidden_dropout);
-    return add(g, after ? second : hidden, fed);
+    const fed = linearModule(g, 'dense_4h_to_h', active, config.hidden_size);
+    g.holdInLocals([fed]);
+    return add(g, after ? second : hidden, dropout(g, fed, config.hidden_dropout));
   });
 }
 
@@ -105,9 +107,13 @@ function attention(text: Text, config: Bloom, x: Value, residual: Value, bias: V
   const scoresShape = { shape: [rows, length, length] as Size[], dtype: 'model' as const };
   const scores = g.call('aten.baddbmm', [bias, query, key], scoresShape, { beta: 1, alpha: 1 / Math.sqrt(headSize) });
   const masked = add(g, view(g, scores, [batch, heads, length, -1]), mask);
+  g.holdInLocals([q, k, v, query, key, value, scores, masked]);
   const weights = dropoutModule(g, 'attention_dropout', castLike(g, softmax(g, masked, -1, 'float32'), query), config.attention_dropout);
+  g.assignInLayer('weights', weights);
   const product = view(g, weights, [rows, length, -1]);
   const context = g.call('aten.bmm', [product, value], { shape: [rows, length, headSize], dtype: 'model' });
   const merged = reshape(g, permute(g, view(g, context, [batch, heads, length, headSize]), [0, 2, 1, 3]), [batch, length, features]);
-  return add(g, residual, dropout(g, linearModule(g, 'dense', merged, features), config.hidden_dropout));
+  const projected = linearModule(g, 'dense', merged, features);
+  g.holdInLocals([projected]);
+  return add(g, residual, dropout(g, projected, config.hidden_dropout));
 }

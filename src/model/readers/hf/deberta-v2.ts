@@ -62,6 +62,7 @@ export function readDebertaV2(request: Request): ModelGraph {
   const text = beginText(request, config.vocab_size, longest);
   const { g } = text;
   const hidden = g.inModule('deberta', () => backbone(text, config));
+  g.holdInLocals([hidden]);
   if (request.head === 'token-classification')
     return finishTokens(text, hidden, { name: 'classifier', dropout: config.hidden_dropout_prob, float32: false });
   if (request.head === 'sequence-classification') return classify(text, config, hidden);
@@ -108,7 +109,11 @@ function backbone(text: Text, config: Deberta): Value {
   const mask = filled(g, 'aten.ones', [batch, length], null);
   const types = filled(g, 'aten.zeros', [batch, length], 'int64');
   const embedded = g.inModule('embeddings', () => embeddings(text, config, mask, types));
-  return g.inModule('encoder', () => encoder(text, config, embedded, mask));
+  // The encoder is asked for every layer's states: they live until the model returns.
+  const states: Value[] = [embedded];
+  const hidden = g.inModule('encoder', () => encoder(text, config, states, mask));
+  g.holdInLocals([mask, types, ...states]);
+  return hidden;
 }
 
 function embeddings(text: Text, config: Deberta, mask: Value, types: Value): Value {
@@ -129,8 +134,10 @@ function embeddings(text: Text, config: Deberta, mask: Value, types: Value): Val
   return dropoutModule(g, 'dropout', mul(g, normed, toDtype(g, unsqueeze(g, mask, 2), 'model')), config.hidden_dropout_prob);
 }
 
-function encoder(text: Text, config: Deberta, embedded: Value, mask: Value): Value {
+/** Adds each layer's output to `states`, which begin with the embeddings. */
+function encoder(text: Text, config: Deberta, states: Value[], mask: Value): Value {
   const { g } = text;
+  const embedded = states[0] as Value;
   g.orderChildren('layer', 'rel_embeddings', 'LayerNorm', 'conv');
   const options = attentionOptions(text, config);
   const rows = unsqueeze(g, unsqueeze(g, mask, 1), 2);
@@ -141,6 +148,7 @@ function encoder(text: Text, config: Deberta, embedded: Value, mask: Value): Val
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     hidden = g.inCheckpoint(`layer.${layer}`, () => block(text, config, hidden, { mask: pairs, relative, table, options }));
     if (layer === 0 && config.conv_kernel_size > 0) hidden = g.inModule('conv', () => convolution(text, config, embedded, hidden, mask));
+    states.push(hidden);
   }
   return hidden;
 }
@@ -203,6 +211,8 @@ function convolution({ g }: Text, config: Deberta, embedded: Value, hidden: Valu
   const padding = toDtype(g, g.call('aten.rsub.Scalar', [mask, 1], mask), 'bool');
   const filledRows = g.call('aten.masked_fill_.Scalar', [rows, expand(g, unsqueeze(g, padding, -1), rows.shape), 0], rows);
   const active = activationModule(g, null, dropoutModule(g, 'dropout', filledRows, config.hidden_dropout_prob), config.conv_act);
-  const normed = layerNormModule(g, 'LayerNorm', add(g, hidden, active), config.layer_norm_eps);
+  const summed = add(g, hidden, active);
+  const normed = layerNormModule(g, 'LayerNorm', summed, config.layer_norm_eps);
+  g.holdInLocals([active, summed, normed]);
   return mul(g, normed, toDtype(g, unsqueeze(g, mask, 2), 'model'));
 }

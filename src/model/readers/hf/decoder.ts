@@ -95,6 +95,7 @@ function backbone(text: Text, decoder: Decoder, routers: Value[]): Value {
   const full = layers === 'all' ? mask(window) : mask(null);
   const near = sliding ? mask(window) : full;
   const tables = rotaryTables(g, 'rotary_emb', positions, decoder.headSize);
+  g.holdInLocals([embedded]);
   let hidden = embedded;
   for (let layer = 0; layer < decoder.layers; layer++) {
     const own = layers !== 'all' && layers[layer] ? near : full;

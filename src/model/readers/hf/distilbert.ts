@@ -37,6 +37,7 @@ export function readDistilBert(request: Request): ModelGraph {
   const text = beginText(request, config.vocab_size, { longest: config.max_position_embeddings });
   const { g } = text;
   const hidden = g.inModule('distilbert', () => backbone(text, config));
+  g.holdInLocals([hidden]);
   if (request.head === 'sequence-classification') {
     const dense = unary(g, 'aten.relu', linearModule(g, 'pre_classifier', select(g, hidden, 1, 0), config.dim));
     return finishSequence(text, (labels) =>
@@ -56,9 +57,12 @@ function backbone(text: Text, config: DistilBert): Value {
   const embedded = g.inModule('embeddings', () => {
     const words = embeddingModule(g, 'word_embeddings', text.ids, config.vocab_size, config.dim, config.pad_token_id);
     const positions = bufferPositions(g, config.max_position_embeddings, text.length);
-    const summed = add(g, words, embeddingModule(g, 'position_embeddings', positions, config.max_position_embeddings, config.dim));
+    const placed = embeddingModule(g, 'position_embeddings', positions, config.max_position_embeddings, config.dim);
+    g.holdInLocals([words, placed]);
+    const summed = add(g, words, placed);
     return dropoutModule(g, 'dropout', layerNormModule(g, 'LayerNorm', summed, EPS), config.dropout);
   });
+  g.holdInLocals([embedded]);
   return g.inModule('transformer', () => {
     let hidden = embedded;
     for (let layer = 0; layer < config.n_layers; layer++) hidden = g.inCheckpoint(`layer.${layer}`, () => block(text, config, hidden));
@@ -77,5 +81,7 @@ function block(text: Text, config: DistilBert, x: Value): Value {
     const inner = activationModule(g, 'activation', linearModule(g, 'lin1', hidden, config.hidden_dim), config.activation);
     return dropoutModule(g, 'dropout', linearModule(g, 'lin2', inner, config.dim), config.dropout);
   });
+  g.holdInLocals([attended], hidden);
+  g.holdInLocals([hidden, fed]);
   return layerNormModule(g, 'output_layer_norm', add(g, fed, hidden), EPS);
 }

@@ -67,7 +67,9 @@ function backbone(text: Text, config: GptNeo): Value {
   const tokens = embeddingModule(g, 'wte', text.ids, config.vocab_size, config.hidden_size);
   const positions = positionIds(g, length);
   const mask = causalMask(g, { batch, length, positions, eager: true }) as Value;
-  const embedded = add(g, tokens, embeddingModule(g, 'wpe', positions, config.max_position_embeddings, config.hidden_size));
+  const places = embeddingModule(g, 'wpe', positions, config.max_position_embeddings, config.hidden_size);
+  g.holdInLocals([tokens, places]);
+  const embedded = add(g, tokens, places);
   let hidden = dropoutModule(g, 'drop', embedded, config.embed_dropout);
   for (let layer = 0; layer < config.num_layers; layer++) hidden = g.inCheckpoint(`h.${layer}`, () => block(text, config, hidden, mask));
   return view(g, layerNormModule(g, 'ln_f', hidden, config.layer_norm_epsilon), [-1, length, config.hidden_size]);
@@ -76,17 +78,16 @@ function backbone(text: Text, config: GptNeo): Value {
 function block(text: Text, config: GptNeo, x: Value, mask: Value): Value {
   const { g } = text;
   const normed = layerNormModule(g, 'ln_1', x, config.layer_norm_epsilon);
-  const hidden = add(
-    g,
-    g.inModule('attn.attention', () => attention(text, config, normed, mask)),
-    x,
-  );
+  const attended = g.inModule('attn.attention', () => attention(text, config, normed, mask));
+  const hidden = add(g, attended, x);
   const second = layerNormModule(g, 'ln_2', hidden, config.layer_norm_epsilon);
   const fed = g.inModule('mlp', () => {
     const inner = linearModule(g, 'c_fc', second, config.intermediate_size ?? 4 * config.hidden_size);
     const active = activationModule(g, 'act', inner, config.activation_function);
     return dropoutModule(g, 'dropout', linearModule(g, 'c_proj', active, config.hidden_size), config.resid_dropout);
   });
+  g.holdInLocals([normed], hidden);
+  g.holdInLocals([attended, second, fed]);
   return add(g, hidden, fed);
 }
 
@@ -97,6 +98,7 @@ function attention(text: Text, config: GptNeo, x: Value, mask: Value): Value {
   const projected = ['q_proj', 'k_proj', 'v_proj'].map((name) => linearModule(g, name, x, features, false));
   const split = (value: Value): Value => permute(g, view(g, value, [batch, length, heads, features / heads]), [0, 2, 1, 3]);
   const [q, k, v] = projected.map(split) as [Value, Value, Value];
+  g.holdInLocals([q, k, v]);
   const [query, key] = [toDtype(g, q, 'float32'), toDtype(g, k, 'float32')];
   const scores = matmul(g, query, transpose(g, key, -1, -2));
   // The local layers' window is in the buffer's values alone.
@@ -105,6 +107,7 @@ function attention(text: Text, config: GptNeo, x: Value, mask: Value): Value {
   const lowest = g.call('aten.full', [[], LOWEST], { shape: [], dtype: 'float32' }, { dtype: 'float32' });
   const masked = add(g, g.call('aten.where.self', [seen, scores, lowest], scores), mask);
   const weights = dropoutModule(g, 'attn_dropout', castLike(g, softmax(g, masked, -1), v), config.attention_dropout);
+  g.assignInLayer('weights', weights);
   const joined = view(g, contiguous(g, permute(g, matmul(g, weights, v), [0, 2, 1, 3])), [batch, length, features]);
   return dropoutModule(g, 'resid_dropout', linearModule(g, 'out_proj', joined, features), config.resid_dropout);
 }

@@ -62,6 +62,7 @@ function backbone(text: Text, config: GptNeoX): Value {
   const embedded = embeddingModule(g, 'embed_in', text.ids, config.vocab_size, config.hidden_size);
   const positions = positionIds(g, length);
   const mask = causalMask(g, { batch, length, positions, eager });
+  g.holdInLocals([embedded]);
   let hidden = dropoutModule(g, 'emb_dropout', embedded, config.hidden_dropout);
   const tables = rotaryTables(g, 'rotary_emb', positions, config.rotated);
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
@@ -84,9 +85,10 @@ function block(text: Text, config: GptNeoX, x: Value, mask: Value | null, tables
     });
     return dropoutModule(g, 'post_mlp_dropout', fed, config.hidden_dropout);
   };
-  if (config.use_parallel_residual) return add(g, add(g, feedForward(x), attended), x);
-  const hidden = add(g, attended, x);
-  return add(g, feedForward(hidden), hidden);
+  const hidden = config.use_parallel_residual ? null : add(g, attended, x);
+  const fed = feedForward(hidden ?? x);
+  g.holdInLocals(hidden ? [hidden, fed] : [attended, fed]);
+  return hidden ? add(g, fed, hidden) : add(g, add(g, fed, attended), x);
 }
 
 function attention(text: Text, config: GptNeoX, x: Value, mask: Value | null, tables: RotaryTables): Value {

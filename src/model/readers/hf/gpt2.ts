@@ -77,7 +77,9 @@ function backbone(text: Text, config: Gpt2): Value {
   const ids = view(g, text.ids, [-1, length]);
   const tokens = embeddingModule(g, 'wte', ids, config.vocab_size, config.n_embd);
   const positions = positionIds(g, length);
-  const embedded = add(g, tokens, embeddingModule(g, 'wpe', positions, config.n_positions, config.n_embd));
+  const places = embeddingModule(g, 'wpe', positions, config.n_positions, config.n_embd);
+  g.holdInLocals([tokens, places]);
+  const embedded = add(g, tokens, places);
   // Until 4.47 the written-out attention had its mask in a buffer of each layer.
   const legacy = eager && isBefore(text.release, 4, 48);
   const mask = legacy ? null : causalMask(g, { batch, length, positions, eager });
@@ -97,17 +99,14 @@ interface BlockPlace {
 function block(text: Text, config: Gpt2, x: Value, place: BlockPlace): Value {
   const { g } = text;
   const normed = layerNormModule(g, 'ln_1', x, config.layer_norm_epsilon);
-  const hidden = add(
-    g,
-    g.inModule('attn', () => attention(text, config, normed, place)),
-    x,
-  );
+  const attended = g.inModule('attn', () => attention(text, config, normed, place));
+  const hidden = add(g, attended, x);
   const second = layerNormModule(g, 'ln_2', hidden, config.layer_norm_epsilon);
-  return add(
-    g,
-    hidden,
-    g.inModule('mlp', () => feedForward(text, config, second)),
-  );
+  const fed = g.inModule('mlp', () => feedForward(text, config, second));
+  const output = add(g, hidden, fed);
+  g.holdInLocals([normed], hidden);
+  g.holdInLocals([attended, second, fed]);
+  return output;
 }
 
 function attention(text: Text, config: Gpt2, x: Value, place: BlockPlace): Value {

@@ -29,6 +29,7 @@ export function finishCausal(text: Text, hidden: Value, head: LanguageHead): Mod
   const logits = tied
     ? g.inModule(name, () => linear(g, hidden, g.tie('weight', tied), bias ? g.parameter('bias', [text.vocabulary]) : null))
     : linearModule(g, name, hidden, text.vocabulary, bias);
+  g.holdInLocals([hidden]);
   const capped = softcap === null ? logits : capSoftly(g, logits, softcap);
   const loss = causalLoss(g, capped, text.ids, shiftFor(text));
   return g.finish(head.extraLoss ? head.extraLoss(loss) : loss, [capped]);
@@ -43,6 +44,7 @@ export function finishLastToken(text: Text, hidden: Value, padding: number, loss
   const positions = g.call('aten.arange', [size(length)], { shape: [length], dtype: 'int32' }, { dtype: 'int32' });
   const last = g.call('aten.argmax', [binary(g, 'aten.mul.Tensor', positions, present), -1], { shape: [batch], dtype: 'int64' });
   const rows = g.call('aten.arange', [size(batch)], { shape: [batch], dtype: 'int64' });
+  g.holdInLocals([hidden, scores, present, positions, last]);
   const pooled = g.call('aten.index.Tensor', [scores, [rows, last]], { shape: [batch, labels], dtype: scores.dtype });
   const targets = sequenceLabels(text, labels);
   return g.finish(loss === 'flattened' ? sequenceLoss(g, pooled, targets) : crossEntropy(g, pooled, targets), [pooled]);
@@ -58,7 +60,9 @@ export interface TokenHead {
 export function finishTokens(text: Text, hidden: Value, head: TokenHead): ModelGraph {
   const { g } = text;
   const labels = labelCount(text);
-  const logits = linearModule(g, head.name, dropoutModule(g, 'dropout', hidden, head.dropout), labels);
+  const dropped = dropoutModule(g, 'dropout', hidden, head.dropout);
+  g.holdInLocals([hidden, dropped]);
+  const logits = linearModule(g, head.name, dropped, labels);
   return g.finish(tokenLoss(g, logits, tokenLabels(text, labels), head.float32), [logits]);
 }
 
@@ -75,7 +79,8 @@ export function tiedDecoder(text: Text, name: string, hidden: Value, tied: Value
   const shared = bias === null ? null : g.parameter(bias, [text.vocabulary]);
   return g.inModule(name, () => {
     const weight = tied ? g.tie('weight', tied) : g.parameter('weight', [text.vocabulary, Number(hidden.shape[2])]);
-    return linear(g, hidden, weight, shared ? g.tie('bias', shared) : g.parameter('bias', [text.vocabulary]));
+    // Untied, the layer has a bias of its own and the head's is never used.
+    return linear(g, hidden, weight, shared && tied ? g.tie('bias', shared) : g.parameter('bias', [text.vocabulary]));
   });
 }
 

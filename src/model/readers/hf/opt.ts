@@ -59,7 +59,10 @@ function backbone(text: Text, config: Opt): Value {
   const placed = g.inModule('embed_positions', () =>
     embedding(g, g.parameter('weight', [config.max_position_embeddings + OFFSET, config.hidden_size]), add(g, positions, OFFSET)),
   );
-  let hidden = add(g, width === config.hidden_size ? tokens : linearModule(g, 'project_in', tokens, config.hidden_size, false), placed);
+  const embedded = width === config.hidden_size ? tokens : linearModule(g, 'project_in', tokens, config.hidden_size, false);
+  g.holdInLocals([tokens], embedded);
+  g.holdInLocals([embedded, seen, positions, placed]);
+  let hidden = add(g, embedded, placed);
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     hidden = g.inCheckpoint(`layers.${layer}`, () => block(text, config, hidden, mask));
   }
@@ -88,6 +91,7 @@ function block(text: Text, config: Opt, x: Value, mask: Value | null): Value {
     config.activation_function,
   );
   const fed = dropout(g, linearModule(g, 'fc2', inner, config.hidden_size, config.enable_bias), config.dropout);
+  g.holdInLocals([rows]);
   const output = view(g, add(g, rows, fed), hidden.shape);
   return before ? output : norm(text, config, 'final_layer_norm', output);
 }

@@ -77,7 +77,9 @@ function block(text: Text, config: Phi, x: Value, mask: Value | null, tables: Ro
     const inner = activationModule(g, 'activation_fn', linearModule(g, 'fc1', normed, config.intermediate_size), config.hidden_act);
     return linearModule(g, 'fc2', inner, config.hidden_size);
   });
-  return add(g, add(g, attended, dropoutModule(g, 'resid_dropout', fed, config.resid_pdrop)), x);
+  const dropped = dropoutModule(g, 'resid_dropout', fed, config.resid_pdrop);
+  g.holdInLocals([normed, attended, dropped]);
+  return add(g, add(g, attended, dropped), x);
 }
 
 function attention(text: Text, config: Phi, x: Value, mask: Value | null, tables: RotaryTables): Value {

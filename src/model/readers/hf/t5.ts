@@ -73,6 +73,7 @@ export function readT5(request: Request): ModelGraph {
   const logits = g.inModule('lm_head', () =>
     linear(g, scaled, tied ? g.tie('weight', shared) : g.parameter('weight', [config.vocab_size, config.d_model])),
   );
+  g.holdInLocals([inputs, encoded, decoded, scaled]);
   return g.finish(tokenLoss(g, logits, text.ids, false), [logits]);
 }
 
@@ -80,6 +81,7 @@ function stack(text: Text, config: T5, shared: Value, ids: Value, side: Side): V
   const { g, batch, length, eager } = text;
   const tokens = g.inModule('embed_tokens', () => embedding(g, g.tie('weight', shared), ids));
   if (side.encoded) side.mask = causalMask(g, { batch, length, positions: null, eager });
+  g.holdInLocals([tokens]);
   let hidden = dropoutModule(g, 'dropout', tokens, config.dropout_rate);
   for (let layer = 0; layer < side.layers; layer++) hidden = g.inCheckpoint(`block.${layer}`, () => block(text, config, hidden, side));
   return dropoutModule(g, 'dropout', t5NormModule(g, 'final_layer_norm', hidden, config.layer_norm_epsilon), config.dropout_rate);
@@ -87,16 +89,19 @@ function stack(text: Text, config: T5, shared: Value, ids: Value, side: Side): V
 
 function block(text: Text, config: T5, x: Value, side: Side): Value {
   const { g } = text;
+  const last = side.encoded ? 2 : 1;
   const part = (index: number, input: Value, inner: (normed: Value) => Value): Value =>
     g.inModule(`layer.${index}`, () => {
       g.orderChildren('SelfAttention', 'EncDecAttention', 'DenseReluDense', 'layer_norm');
       const normed = t5NormModule(g, 'layer_norm', input, config.layer_norm_epsilon);
-      return add(g, input, dropoutModule(g, 'dropout', inner(normed), config.dropout_rate));
+      const made = inner(normed);
+      g.holdInLocals(index < last ? [normed, made] : [made]);
+      return add(g, input, dropoutModule(g, 'dropout', made, config.dropout_rate));
     });
   let hidden = part(0, x, (normed) => g.inModule('SelfAttention', () => attention(text, config, normed, null, side)));
   const { encoded } = side;
   if (encoded) hidden = part(1, hidden, (normed) => g.inModule('EncDecAttention', () => attention(text, config, normed, encoded, side)));
-  return part(encoded ? 2 : 1, hidden, (normed) => g.inModule('DenseReluDense', () => feedForward(text, config, normed)));
+  return part(last, hidden, (normed) => g.inModule('DenseReluDense', () => feedForward(text, config, normed)));
 }
 
 function feedForward({ g }: Text, config: T5, x: Value): Value {
@@ -142,7 +147,7 @@ function ownBias(text: Text, config: T5, side: Side): Value {
 /** Attention to the encoder has a bias of zeros, made once, in the queries' dtype. */
 function acrossBias({ g, length }: Text, config: T5, q: Value, side: Side): Value {
   const shape: Size[] = [1, config.num_heads, length, length];
-  side.bias.across ??= g.call('aten.new_zeros', [q, sizes(shape)], { shape, dtype: q.dtype });
+  side.bias.across ??= g.recomputedLeaf(g.call('aten.new_zeros', [q, sizes(shape)], { shape, dtype: q.dtype }));
   return side.bias.across;
 }
 
