@@ -58,6 +58,15 @@ describe('what an estimate assumes', () => {
   });
 });
 
+describe('several devices', () => {
+  it('are told for what they divide: layers, or states', () => {
+    const codes = (setup: object): string[] => assumptionsOf(model, { ...DEFAULT_SETUP, ...setup }).map(({ code }) => code);
+    expect(codes({ gpus: 2, tensorParallel: 2 })).toEqual(['ASSUMED_TENSOR_PARALLEL']);
+    expect(codes({ gpus: 4, tensorParallel: 2 })).toEqual(['ASSUMED_TENSOR_PARALLEL', 'ASSUMED_SHARDING']);
+    expect(codes({ gpus: 2 })).toEqual(['ASSUMED_SHARDING']);
+  });
+});
+
 describe('a moving average of the weights', () => {
   it('is one more copy of weights and buffers', () => {
     const plain = { ...DEFAULT_SETUP, batch: 8, generic: true };

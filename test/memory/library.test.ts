@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { contextBytes } from '../../src/memory/library/context.js';
+import { resolveImplementation } from '../../src/memory/library.js';
+import { DEFAULT_SETUP } from '../../src/setup.js';
 import { MIB } from '../../src/units.js';
 
 const lazily = (multiprocessors: number | null) =>
@@ -38,5 +40,18 @@ describe('the context', () => {
       });
       expect(0 < low && low < best && best < high).toBe(true);
     }
+  });
+});
+
+describe('an optimizer by default', () => {
+  it('goes over all weights at once on CUDA, is fused under ZeRO, and goes one by one elsewhere', () => {
+    const of = (setup: object, capability: number): string =>
+      resolveImplementation({ ...DEFAULT_SETUP, ...setup }, capability).optimizerImplementation;
+    expect(of({}, 80)).toBe('foreach');
+    expect(of({}, 0)).toBe('single');
+    expect(of({ gpus: 2, sharding: 'zero3' }, 80)).toBe('fused');
+    expect(of({ gpus: 2, sharding: 'fsdp' }, 80)).toBe('foreach');
+    expect(of({ gpus: 1, sharding: 'zero3' }, 80)).toBe('foreach');
+    expect(of({ gpus: 2, sharding: 'zero3', optimizerImplementation: 'single' }, 80)).toBe('single');
   });
 });
