@@ -14,6 +14,8 @@ export interface Answer {
   document: Record<string, unknown>;
   /** What people read; a function where rendering costs something and --json can do without. */
   text: string | (() => string | Promise<string>);
+  /** The text is for a program, so a terminal's width does not matter. */
+  verbatim?: boolean;
   /** 0 unless told: 1 the answer is no, 3 something needed is not here, 4 could not tell. */
   exitCode?: 0 | 1 | 3 | 4;
   warnings?: Warning[];
@@ -81,7 +83,7 @@ export abstract class BaseCommand extends Command {
     if (this.documentPath !== undefined) await writeOutput(this.documentPath, json, '--output');
     this.hasAnswered = true;
     if (this.json) process.stdout.write(json);
-    else printText(typeof answer.text === 'string' ? answer.text : await answer.text());
+    else printText(typeof answer.text === 'string' ? answer.text : await answer.text(), answer.verbatim);
     if (!this.json && !this.quiet) printWarnings(warnings);
     process.exitCode ??= answer.exitCode ?? 0;
   }

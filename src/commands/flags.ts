@@ -107,6 +107,18 @@ export interface ParsedSetup {
   head?: string;
 }
 
+/** Throws where a flag of adapters is given and the method has none: the estimate would quietly be that of full training. */
+function refuseIdleAdapters(flags: OutputFlags<typeof setupFlags>): void {
+  const given = (['lora-rank', 'lora-targets'] as const).find((name) => flags[name] !== undefined);
+  if (given === undefined || flags.method === 'lora' || flags.method === 'qlora') return;
+  const method = flags.method ?? DEFAULT_SETUP.method;
+  throw new UsageError(
+    'IDLE_FLAG',
+    `--${given}: --method ${method} has no adapters`,
+    `add --method lora or qlora, or leave --${given} out`,
+  );
+}
+
 /** The setup that the flags describe. Throws UsageError naming the flag, what was found and what was expected. */
 export function parseSetup(flags: OutputFlags<typeof setupFlags>): ParsedSetup {
   const batch = flags.batch === undefined || flags.batch === 'auto' ? 'auto' : parseCount(flags.batch, '--batch');
@@ -119,6 +131,7 @@ export function parseSetup(flags: OutputFlags<typeof setupFlags>): ParsedSetup {
       `each group of ${tensorParallel} devices holds one model: set --gpus to a multiple of ${tensorParallel}`,
     );
   }
+  refuseIdleAdapters(flags);
   const setup: Setup = {
     batch: batch === 'auto' ? DEFAULT_SETUP.batch : batch,
     precision: flags.precision ?? DEFAULT_SETUP.precision,

@@ -93,6 +93,7 @@ export default class Plan extends BaseCommand {
     const exitCode = plan.fits ? 0 : 1;
     if (flags.export === undefined || !plan.fits) return { document, exitCode, warnings, text: () => renderPlan(document) };
     const { exported, warnings: notes } = exportPlan(flags.export, plan, { setup: resolved, model, device: target });
-    return { document: { ...document, export: exported }, exitCode, warnings: [...warnings, ...notes], text: exported.content };
+    const told = [...warnings, ...notes];
+    return { document: { ...document, export: exported }, exitCode, warnings: told, text: exported.content, verbatim: true };
   }
 }

@@ -51,5 +51,5 @@ export function renderDevice(profile: DeviceProfile): string {
 }
 
 function teraflops(rate: number): string {
-  return `${(rate / 1e12).toPrecision(3)} TFLOPS`;
+  return `${Number((rate / 1e12).toPrecision(3))} TFLOPS`;
 }

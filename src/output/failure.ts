@@ -78,6 +78,14 @@ function explain(error: ParserError): Pick<Failure, 'code' | 'message' | 'hint'>
       const names = (error.args ?? []).map((argument) => (argument as { name: string }).name.toUpperCase());
       return { code: 'MISSING_ARGUMENT', message: `missing argument: ${names.join(', ')}`, hint };
     }
+    case 'FailedFlagValidationError':
+    case 'ViolatedFlagConstraintError': {
+      const missing = [...message.matchAll(/missing required flag (\S+?)(?:;|$)/gi)].map(([, name]) => `--${name}`);
+      if (missing.length > 0) return { code: 'MISSING_FLAG', message: `missing ${missing.join(', ')}`, hint };
+      const [, needed, flag] = /must be provided when using (--\S+): (--.*)$/.exec(message) ?? [];
+      if (needed) return { code: 'BAD_USAGE', message: `${needed}: needs ${flag} beside it`, hint };
+      break;
+    }
     case 'FlagInvalidOptionError':
     case 'ArgInvalidOptionError': {
       const match = /^Expected (?:(--[\w-]+)=)?(.*) to be one of: (.*)$/s.exec(message);

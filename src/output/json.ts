@@ -34,6 +34,7 @@ export function assertWritable(path: string, field: string): void {
       'name a file in a folder that exists',
     );
   };
+  if (path === '') refuse('an empty name');
   try {
     accessSync(dirname(path), constants.W_OK);
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) refuse('a folder');

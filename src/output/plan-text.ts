@@ -20,7 +20,7 @@ function renderRefusal({ model, device, memory, reasons, setup }: PlanDocument):
 }
 
 function renderSettings(plan: PlanDocument, batch: NonNullable<PlanDocument['batch']>): string[] {
-  const { learningRate, optimizer, warmup, schedule, memory, device, throughput } = plan;
+  const { model, setup, learningRate, optimizer, warmup, schedule, memory, device, throughput } = plan;
   const rate = learningRate!;
   const peak = memory.measuredPeakBytes ?? memory.peak.deviceBytes.best;
   const product = [
@@ -36,8 +36,11 @@ function renderSettings(plan: PlanDocument, batch: NonNullable<PlanDocument['bat
     'weight decay': optimizer.weightDecay,
   });
   const known = settings.flatMap(([name, value]) => (value === null ? [] : `${name} ${formatNumber(value)}`));
+  const tokens = batch.tokensPerStep === null ? '' : ` (${batch.tokensPerStep.toLocaleString('en')} tokens)`;
   return [
-    `batch          ${product.join(' x ')} = ${batch.effective}${batch.tokensPerStep === null ? '' : ` (${batch.tokensPerStep.toLocaleString('en')} tokens)`}`,
+    `${model.name} on ${setup.gpus > 1 ? `${setup.gpus} x ` : ''}${device.name}, ${setup.precision}`,
+    '',
+    `batch          ${product.join(' x ')} = ${batch.effective}${tokens}: ${batch.why}`,
     `learning rate  ${formatNumber(rate.value)} (${formatNumber(rate.range.low)} to ${formatNumber(rate.range.high)}): ${rate.why}`,
     `optimizer      ${[optimizer.name, ...known].join(', ')}`,
     `warm-up        ${renderWarmup(warmup!)}`,
@@ -79,17 +82,20 @@ const cell = (value: number | null) => (value === null ? '-' : formatNumber(valu
 
 function renderCandidates({ candidates }: PlanDocument): string[] {
   if (candidates.length === 0) return [];
-  const rows = candidates.map((each) => [
-    `${each.effective}${each.recommended ? ' <' : ''}`,
-    `${each.micro} x ${each.accumulation}`,
-    cell(each.learningRate),
-    cell(each.stepSeconds),
-    cell(each.samplesPerSecond),
-    cell(each.relativeTimeToTarget),
-    cell(each.relativeCompute),
-    each.fits ? 'yes' : 'no',
-  ]);
-  const head = ['effective', 'micro x acc.', 'learning rate', 'step s', 'samples/s', 'rel. time', 'rel. samples', 'fits'];
+  const columns: Array<[head: string, cell: (each: PlanDocument['candidates'][number]) => string]> = [
+    ['effective', (each) => `${each.effective}${each.recommended ? ' <' : ''}`],
+    ['micro x acc.', (each) => `${each.micro} x ${each.accumulation}`],
+    ['learning rate', (each) => cell(each.learningRate)],
+    ['step s', (each) => cell(each.stepSeconds)],
+    ['samples/s', (each) => cell(each.samplesPerSecond)],
+    ['rel. time', (each) => cell(each.relativeTimeToTarget)],
+    ['rel. samples', (each) => cell(each.relativeCompute)],
+    ['fits', (each) => (each.fits ? 'yes' : 'no')],
+  ];
+  // without a noise scale nobody knows what a batch costs in time and samples
+  const known = columns.filter(([, show]) => candidates.some((each) => show(each) !== '-'));
+  const head = known.map(([title]) => title);
+  const rows = candidates.map((each) => known.map(([, show]) => show(each)));
   return ['', table(head, rows, { align: head.map(() => 'right') })];
 }
 

@@ -13,14 +13,21 @@ export function summarizeRecipe({ optimizer, batch, unit, sequence, learningRate
     .join(', ');
 }
 
+/** A field's value in words: `{ steps: 2000 }` as "steps 2000", a list item by item. */
+function renderValue(value: unknown): string {
+  if (typeof value === 'number') return formatNumber(value);
+  if (Array.isArray(value)) return value.map(renderValue).join('; ');
+  if (typeof value !== 'object' || value === null) return `${value}`;
+  return Object.entries(value)
+    .map(([field, inner]) => `${field} ${renderValue(inner)}`)
+    .join(', ');
+}
+
 /** Every field that the recipe gives, and where it is from. */
 export function renderRecipe(recipe: Recipe): string {
   const { name, title, source, evidence, notes, models, kind, ...fields } = recipe;
   const given = Object.entries(fields).filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0));
-  const rows = given.map(([field, value]) => [
-    field,
-    typeof value === 'number' ? formatNumber(value) : typeof value === 'object' ? JSON.stringify(value) : `${value}`,
-  ]);
+  const rows = given.map(([field, value]) => [field, renderValue(value)]);
   return [
     `${name}: ${title}${kind === 'default' ? ' (a default, not a result)' : ''}`,
     ...(models.length > 0 ? [`taken by itself for ${models.join(', ')}`] : []),

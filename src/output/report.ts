@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Warning } from '../errors.js';
 import { toFailure } from './failure.js';
 import { toJson } from './json.js';
+import { wrapFor } from './wrap.js';
 
 /** Whether the words of a command line, up to `--`, ask for JSON: known before they are parsed, because that may fail. */
 export function wantsJson(argv: string[]): boolean {
@@ -10,8 +11,10 @@ export function wantsJson(argv: string[]): boolean {
   return (end === -1 ? argv : argv.slice(0, end)).includes('--json');
 }
 
-export function printText(text: string): void {
-  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+/** `verbatim` text is for a program or a file: its lines stay as they are. */
+export function printText(text: string, verbatim = false): void {
+  const lines = verbatim ? text : wrapFor(process.stdout, text);
+  process.stdout.write(lines.endsWith('\n') ? lines : `${lines}\n`);
 }
 
 /** One line a warning, and one for what cures it. */
@@ -44,5 +47,5 @@ function packageVersion(): string {
 }
 
 function printNote(kind: 'warning' | 'error', message: string, hint: string): void {
-  process.stderr.write(`${kind}: ${message}\n${hint === '' ? '' : `hint: ${hint}\n`}`);
+  process.stderr.write(wrapFor(process.stderr, `${kind}: ${message}\n${hint === '' ? '' : `hint: ${hint}\n`}`));
 }

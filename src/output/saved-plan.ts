@@ -26,6 +26,12 @@ export async function readPlan(path: string): Promise<SavedPlan> {
   }
   const parsed = saved.safeParse(content);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new UsageError('BAD_PLAN', `${path}: ${issue.path.join('.') || 'top level'}: ${issue.message}`, hint);
+  const { path: place, message } = parsed.error.issues[0]!;
+  const found = place.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | null)?.[key], content);
+  const shown = JSON.stringify(found)?.slice(0, 60) ?? 'nothing';
+  throw new UsageError(
+    'BAD_PLAN',
+    `${path}: ${place.join('.') || 'top level'}: ${message.replace('Invalid input: ', '')}${message.includes('received') ? '' : `, found ${shown}`}`,
+    hint,
+  );
 }

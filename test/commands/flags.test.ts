@@ -20,6 +20,7 @@ describe('parseSetup', () => {
       classes: 10,
       head: 'causal-lm',
       precision: 'amp-bf16',
+      method: 'lora',
       'lora-targets': 'q, v',
     };
     expect(parse(flags)).toMatchObject({
@@ -30,6 +31,14 @@ describe('parseSetup', () => {
       head: 'causal-lm',
       setup: { batch: 32, precision: 'amp-bf16', loraTargets: ['q', 'v'] },
     });
+  });
+
+  it('refuses flags of adapters where the method has none', () => {
+    expect(() => parse({ 'lora-rank': 8 })).toThrow('--lora-rank: --method full has no adapters');
+    expect(() => parse({ 'lora-targets': 'q', method: 'frozen-backbone' })).toThrow(
+      '--lora-targets: --method frozen-backbone has no adapters',
+    );
+    expect(parse({ 'lora-rank': 4, method: 'qlora' }).setup.loraRank).toBe(4);
   });
 
   it.each(['0', '-1', '1.5', '1e99', 'abc', '', ' ', '0x10', 'NaN', '１'])(

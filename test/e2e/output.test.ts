@@ -58,5 +58,7 @@ describe('output', () => {
     const help = await batchfit([]);
     expect(help).toMatchObject({ exitCode: 0, stderr: '' });
     expect(help.stdout).toMatch(/COMMANDS[\s\S]*doctor[\s\S]*estimate/);
+    const named = await batchfit(['help', 'estimate']);
+    expect(named).toEqual(await batchfit(['estimate', '--help']));
   });
 });

@@ -30,8 +30,10 @@ describe('plan', () => {
     const { stdout, exitCode } = await batchfit(MAIN);
     expect(exitCode).toBe(0);
     const lines = stdout.split('\n');
-    expect(lines[0]).toMatch(/^batch .* x accumulation .* = 1024$/);
-    expect(lines[1]).toMatch(/^learning rate {2}0\.4 \(/);
+    expect(lines[0]).toBe('resnet50 on rtx-3090, amp-fp16');
+    expect(lines[2]).toMatch(/^batch .* x accumulation .* = 1024: the largest micro batch /);
+    expect(lines[3]).toMatch(/^learning rate {2}0\.4 \(.*\): linear rule/);
+    expect(lines[5]).toMatch(/^warm-up {8}\d+ steps, .*: /);
     expect(stdout).toContain('fits: ');
     expect(stdout).toContain('because');
   });

@@ -29,6 +29,7 @@ describe('json', () => {
     expect(() => assertWritable(join(folder, 'new.json'), '--output')).not.toThrow();
     expect(() => assertWritable(join(folder, 'no', 'new.json'), '--output')).toThrow('its folder does not exist');
     expect(() => assertWritable(folder, '--output')).toThrow('a folder');
+    expect(() => assertWritable('', '--output')).toThrow('an empty name');
     await expect(writeOutput(folder, '', '--output')).rejects.toThrow(`--output: could not write ${folder}: EISDIR`);
   });
 });

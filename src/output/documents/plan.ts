@@ -7,11 +7,13 @@ const confidence = z.enum(['high', 'medium', 'low']);
 const rate = z.number().positive();
 const share = z.number().nonnegative();
 
+const positive = z.number().int().positive();
+
 const batch = z.object({
-  micro: count,
-  accumulation: count,
-  replicas: count,
-  effective: count.describe('micro * accumulation * replicas: samples behind one update'),
+  micro: positive,
+  accumulation: positive,
+  replicas: positive,
+  effective: positive.describe('micro * accumulation * replicas: samples behind one update'),
   target: count,
   residue: z.number().int().describe('effective - target'),
   tokensPerStep: count.nullable(),
