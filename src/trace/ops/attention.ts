@@ -18,10 +18,16 @@ export function chooseKernel(s: Session, q: Tensor, k: Tensor, v: Tensor, mask: 
   const { attention, capability } = s.options;
   const half = q.type === 'float16' || q.type === 'bfloat16';
   const batched = q.shape.length === 4 && k.shape.length === 4 && v.shape.length === 4;
-  const flash = batched && half && capability >= 80 && !mask && q.size(-1) <= 256 && q.size(-1) === k.size(-1) && k.size(-1) === v.size(-1);
+  // Both want rows of adjacent features (check_last_dim_stride_equals_1_dense in sdp_utils_cpp.h).
+  const adjacent = [q, k, v].every((t) => t.strides.at(-1) === 1);
+  const rows = adjacent || q.size(-1) === 1;
+  const flash =
+    rows && batched && half && capability >= 80 && !mask && q.size(-1) <= 256 && q.size(-1) === k.size(-1) && k.size(-1) === v.size(-1);
   const alignment = half ? 8 : 4;
   const aligned = q.size(-1) % alignment === 0 && v.size(-1) % alignment === 0;
-  const efficient = batched && capability >= 50 && aligned && (q.type === 'float32' || half) && (q.type !== 'bfloat16' || capability >= 80);
+  const strided = adjacent && (!mask || mask.strides.at(-1) === 1);
+  const efficient =
+    strided && batched && capability >= 50 && aligned && (q.type === 'float32' || half) && (q.type !== 'bfloat16' || capability >= 80);
   if (attention === 'math') return 'math';
   if (attention === 'efficient') return efficient ? 'efficient' : 'math';
   if (flash) return 'flash';

@@ -1,10 +1,10 @@
 /** Normalizations: each keeps its input and two float32 vectors of statistics. */
-import type { ElementType } from '../dtype.js';
+import { type ElementType, isFloating } from '../dtype.js';
 import { callOne, define, type Rule } from '../registry.js';
 import type { Session } from '../session.js';
 import { channelsLastStrides, contiguousStrides, isChannelsLast, suggestsChannelsLast, type Tensor } from '../tensor.js';
 import { flag, number, numbers, optionalTensor, tensor } from './arguments.js';
-import { castTo, clone, contiguous, elementwise, reshape } from './core.js';
+import { clone, contiguous, elementwise, reshape } from './core.js';
 
 /** Statistics are kept in float32 for half-precision inputs. */
 const statisticsType = (type: ElementType): ElementType => (type === 'float16' || type === 'bfloat16' ? 'float32' : type);
@@ -148,24 +148,27 @@ const instanceNormRule: Rule = (s, args) => {
   return reshape(s, out, x.shape);
 };
 
-/** F.normalize and cosine similarity are written out by their callers; vector norms keep input and result. */
+/**
+ * F.normalize and cosine similarity are written out by their callers; vector norms keep input and result. Autocast asks
+ * for a float32 result, which the kernel computes from the low type without a copy (autocast_mode.h, fp32_set_opt_dtype).
+ */
 const vectorNormRule: Rule = (s, args, named) => {
-  const x = named.dtype === 'float32' ? castTo(s, tensor(args[0]), 'float32') : tensor(args[0]);
+  const x = tensor(args[0]);
   const order = number(args[1], 2);
   const dims =
     args[2] === null || args[2] === undefined ? x.shape.map((_, i) => i) : numbers(args[2]).map((d) => (d < 0 ? d + x.shape.length : d));
   const keep = flag(args[3]);
   const shape = keep ? x.shape.map((n, i) => (dims.includes(i) ? 1 : n)) : x.shape.filter((_, i) => !dims.includes(i));
-  const out = s.empty(shape, x.type);
+  const type = named.dtype === 'float32' || (s.autocastType && isFloating(x.type)) ? 'float32' : x.type;
+  const out = s.empty(shape, type);
   s.record('linalg_vector_norm', [x], [out], [x, out], ([grad]) => {
     if (!grad) return [null];
-    // order 2: grad * (self / norm) with the zeros masked
+    // order 2: grad * (self / norm), masked in place where the norm is zero (norm_backward in FunctionsManual.cpp)
     if (order === 2) {
-      const quotient = elementwise(s, [x]);
+      elementwise(s, [x], type);
       s.empty(shape, 'bool');
-      elementwise(s, [quotient]);
     }
-    return [elementwise(s, [x])];
+    return [elementwise(s, [x], type)];
   });
   return out;
 };
