@@ -2,6 +2,7 @@
 import type { Warning } from '../errors.js';
 import { formatNumber } from './advice.js';
 import type { BatchSplit } from './batch.js';
+import { tradeoff } from './scaling.js';
 import type { StepCount } from './schedule.js';
 
 export interface CautionRequest {
@@ -18,6 +19,11 @@ export interface CautionRequest {
   mixedLengths: boolean;
   sequence: number | null;
   warmupSteps: number | null;
+  /** Batch that the learning rate is known at. */
+  referenceBatch: number | null;
+  /** Measured, in samples. */
+  noiseScale: number | null;
+  epochs: number | null;
 }
 
 type Caution = (request: CautionRequest) => Warning | null;
@@ -156,6 +162,21 @@ const longWarmup: Caution = ({ warmupSteps, steps }) =>
       )
     : null;
 
+/** Above it the same epochs are worth clearly less than at the reference's batch: B = Bcrit / 4 costs 1.25 times the fewest samples. */
+const MORE_SAMPLES = 1.25;
+
+const moreEpochs: Caution = ({ split, referenceBatch, noiseScale, epochs }) => {
+  if (referenceBatch === null || noiseScale === null || epochs === null) return null;
+  const factor = tradeoff(split.effective / noiseScale).samples / tradeoff(referenceBatch / noiseScale).samples;
+  return factor < MORE_SAMPLES
+    ? null
+    : note(
+        'EPOCHS_WORTH_LESS',
+        `by its noise scale the task takes ${formatNumber(factor)} times the samples at batch ${split.effective} that it takes at ${referenceBatch} (McCandlish et al. 2018): ${formatNumber(epochs)} epochs reach what ${formatNumber(epochs / factor)} reach there`,
+        `about ${Math.ceil(epochs * factor)} epochs make up for it`,
+      );
+};
+
 const ALL: Caution[] = [
   residue,
   aboveData,
@@ -167,6 +188,7 @@ const ALL: Caution[] = [
   sequenceMix,
   lastBatch,
   fullBatch,
+  moreEpochs,
   longWarmup,
 ];
 

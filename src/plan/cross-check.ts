@@ -21,7 +21,10 @@ export function checkAgainstLaws(request: CrossCheckRequest): { result: CrossChe
   if (model.task !== 'language-model' || model.sequence === null || tokensPerStep === null || datasetSize === null)
     return { result: null, warnings: [] };
   const tokens = datasetSize * model.sequence * (epochs ?? 1);
-  const laws = crossCheck({ parameters: model.parameters, tokens, flops: FLOPS_PER_TOKEN * model.parameters * tokens });
+  const laws = crossCheck({
+    ...{ parameters: model.parameters, tokens, flops: FLOPS_PER_TOKEN * model.parameters * tokens },
+    ...{ learningRate, batchTokens: tokensPerStep },
+  });
   const range = (values: Array<number | null>) => {
     const known = values.filter((value) => value !== null);
     return { low: Math.min(...known), high: Math.max(...known) };

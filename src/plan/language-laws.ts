@@ -8,16 +8,20 @@ export interface LawAnswer {
   learningRate: number | null;
   /** Tokens per update. */
   batchTokens: number | null;
+  /** Of a decoupled optimizer at the plan's own rate and batch. */
+  weightDecay: number | null;
   /** The model and data lie in the range that the law was fitted on; null where that range is not published. */
   inDomain: boolean | null;
   source: string;
 }
 
-/** A pre-training run: parameters, tokens seen, and compute (6 N D FLOPs unless known better). */
+/** A pre-training run: parameters, tokens seen, compute (6 N D FLOPs unless known better), and the plan's rate and batch. */
 export interface PretrainingRun {
   parameters: number;
   tokens: number;
   flops: number;
+  learningRate: number;
+  batchTokens: number;
 }
 
 /** DeepSeek LLM (arXiv 2401.02954): 0.3118 C^-0.1250 and 0.2920 C^0.3271; fitted on 1e17 to 2e19 FLOPs, checked at 1e20. */
@@ -57,12 +61,28 @@ export const llamaFactoryRate = (tokensPerStep: number, sensitive = false): numb
   (3e-4 * Math.sqrt(tokensPerStep / 4e6)) / (sensitive ? 6 : 1);
 
 /** What each law says for one run, with whether the run lies where the law was fitted. */
-export function crossCheck({ parameters, tokens, flops }: PretrainingRun): LawAnswer[] {
+export function crossCheck({ parameters, tokens, flops, learningRate, batchTokens }: PretrainingRun): LawAnswer[] {
+  const nothing = { learningRate: null, batchTokens: null, weightDecay: null, inDomain: null };
+  const decay = powerLinesWeightDecay(batchTokens, learningRate, parameters, tokens);
   return [
-    { law: 'DeepSeek', ...deepseekLaw(flops), inDomain: flops >= 1e17 && flops <= 1e20, source: 'arXiv 2401.02954' },
-    { law: 'Step Law', ...stepLaw(parameters, tokens), inDomain: parameters >= 59e6 && parameters <= 1e9, source: 'arXiv 2503.04715' },
-    { law: 'Moonlight', ...moonlightLaw(flops), inDomain: null, source: 'arXiv 2502.16982' },
-    { law: 'Schaipp', learningRate: null, batchTokens: schaippBatch(tokens), inDomain: null, source: 'Schaipp 2026' },
-    { law: 'Kaplan', learningRate: kaplanLearningRate(parameters), batchTokens: null, inDomain: null, source: 'arXiv 2001.08361' },
+    { law: 'DeepSeek', ...nothing, ...deepseekLaw(flops), inDomain: flops >= 1e17 && flops <= 1e20, source: 'arXiv 2401.02954' },
+    {
+      law: 'Step Law',
+      ...nothing,
+      ...stepLaw(parameters, tokens),
+      inDomain: parameters >= 59e6 && parameters <= 1e9,
+      source: 'arXiv 2503.04715',
+    },
+    { law: 'Moonlight', ...nothing, ...moonlightLaw(flops), source: 'arXiv 2502.16982' },
+    { law: 'Schaipp', ...nothing, batchTokens: schaippBatch(tokens), source: 'Schaipp 2026' },
+    { law: 'nanochat', ...nothing, batchTokens: nanochatBatch(tokens), source: 'karpathy/nanochat' },
+    { law: 'Kaplan', ...nothing, learningRate: kaplanLearningRate(parameters), source: 'arXiv 2001.08361' },
+    {
+      law: 'Power Lines',
+      ...nothing,
+      weightDecay: decay,
+      inDomain: parameters >= 111e6 && parameters <= 3.3e9,
+      source: 'arXiv 2505.13738',
+    },
   ];
 }

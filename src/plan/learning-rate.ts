@@ -3,8 +3,9 @@ import type { Warning } from '../errors.js';
 import type { Optimizer } from '../setup.js';
 import type { Source } from '../units.js';
 import { type Confidence, formatNumber, roundOff } from './advice.js';
-import { OPTIMIZER_DEFAULTS, UNSTUDIED } from './optimizer.js';
+import { OPTIMIZER_DEFAULTS } from './optimizer.js';
 import { rateRange } from './rate-range.js';
+import { rateWarnings } from './rate-warnings.js';
 import type { Recipe } from './recipe.js';
 import { adamSde, adaScaleGain, legw, linear, rateForMomentum, squareRoot } from './scaling.js';
 
@@ -33,6 +34,8 @@ export interface RateRequest {
   batch: number;
   reference: RateReference;
   scaling: Scaling;
+  /** Samples in the training set, null when not known. */
+  datasetSize: number | null;
   /** Measured noise scale in samples, null when not known. */
   noiseScale: number | null;
   /** Momentum to train with, null to keep the reference's. */
@@ -55,10 +58,6 @@ export interface LearningRate {
   why: string;
 }
 
-/** ImageNet error over that at 8192 under the linear rule, in points. Goyal et al. 2017, table behind figure 1. */
-const LINEAR_LIMIT = 8192;
-const LINEAR_LOSS = 'it lost 1.05 points of ImageNet top-1 at 16384, 3.8 at 32768 and 10.2 at 65536';
-
 /**
  * The learning rate at a batch. The value follows `reference` by the rule of its recipe or optimizer, its kappa clipped at
  * the noise scale; warnings say where a rule was refused, left its published range, or differs from the optimizer's.
@@ -76,12 +75,12 @@ export function scaleLearningRate(request: RateRequest): { learningRate: Learnin
   const same = kappa === null || kappa === 1;
   const rule: RateRule =
     reference.origin === 'recipe' && kappa === 1 ? 'recipe' : same || chosen === 'none' ? 'none' : reportedRule(chosen);
-  if (!same) warnings.push(...rangeWarnings(chosen, request));
+  if (!same) warnings.push(...rateWarnings(chosen, request));
   const citation = same ? reference.source : CITATIONS[chosen];
   const learningRate: LearningRate = {
     value,
     rule,
-    range: rateRange({ value, family, kappa, reference, noiseScale }),
+    range: rateRange({ value, family, batch, kappa, reference, noiseScale }),
     reference: { batch: reference.batch, learningRate: reference.learningRate, name: reference.name, origin: reference.origin },
     kappa,
     source: reference.origin === 'recipe' ? 'recipe' : reference.origin === 'user' ? 'estimated' : 'assumed',
@@ -92,7 +91,8 @@ export function scaleLearningRate(request: RateRequest): { learningRate: Learnin
   return { learningRate, warnings, sde: chosen === 'sde' && !same };
 }
 
-type Chosen = Exclude<Scaling, 'auto'> | 'lamb';
+/** A rule that has been settled on. */
+export type Chosen = Exclude<Scaling, 'auto'> | 'lamb';
 
 const reportedRule = (chosen: Chosen): RateRule => (chosen === 'sde' ? 'sqrt' : chosen === 'adascale' ? 'linear' : chosen);
 
@@ -168,26 +168,6 @@ function factorOf(chosen: Chosen, kappa: number, request: RateRequest, warnings:
 
 const optimizerFalls = (optimizer: Optimizer) =>
   OPTIMIZER_DEFAULTS[optimizer].family === 'adaptive' ? ', and the best one for Adam falls again (Li et al. 2024)' : '';
-
-function rangeWarnings(chosen: Chosen, { batch, reference, optimizer }: RateRequest): Warning[] {
-  const warnings: Warning[] = [];
-  const limit = reference.limit ?? (chosen === 'linear' && OPTIMIZER_DEFAULTS[optimizer].family === 'sgd' ? LINEAR_LIMIT : null);
-  if (limit !== null && batch > limit && batch > (reference.batch ?? 0) && chosen !== 'none') {
-    warnings.push({
-      code: chosen === 'linear' ? 'LINEAR_RULE_ABOVE_LIMIT' : 'RULE_ABOVE_LIMIT',
-      message: `the batch ${batch} is above ${limit}, up to which the ${chosen} rule was shown to hold${chosen === 'linear' ? `: ${LINEAR_LOSS}` : ''}`,
-      hint: 'train with a smaller batch, or tune the learning rate at this one: batchfit tune',
-    });
-  }
-  if (UNSTUDIED.includes(optimizer) && chosen === 'sqrt') {
-    warnings.push({
-      code: 'RULE_NOT_STUDIED',
-      message: `the square-root rule is taken over from Adam: no study of it for ${optimizer} is known`,
-      hint: 'check the rate with a short run at half and at double of it',
-    });
-  }
-  return warnings;
-}
 
 /** The linear rule for SGD was shown from 256 to 8192, 32 times the batch; the square root for Adam over about 8 times. */
 function confidenceOf(chosen: Chosen, kappa: number | null, { reference, optimizer }: RateRequest, warnings: Warning[]): Confidence {

@@ -84,6 +84,9 @@ export function planTraining(input: PlanInput): TrainingPlan {
     mixedLengths: request.mixedLengths,
     sequence: model.sequence,
     warmupSteps: warmup.steps,
+    referenceBatch: reference.batch,
+    noiseScale,
+    epochs,
   });
   const { residue: _, ...planned } = split;
   return {
@@ -170,6 +173,7 @@ function splitTarget(target: number, limit: MicroLimit, { request, replicas, cur
 }
 
 function rateFor(batch: number, reference: RateReference, settings: Hyperparameters, { optimizer, request }: PlanInput) {
-  const { scaling, noiseScale, momentum } = request;
-  return scaleLearningRate({ optimizer, batch, reference, scaling, noiseScale, momentum, beta1: settings.beta1, beta2: settings.beta2 });
+  const { scaling, datasetSize, noiseScale, momentum } = request;
+  const { beta1, beta2 } = settings;
+  return scaleLearningRate({ optimizer, batch, reference, scaling, datasetSize, noiseScale, momentum, beta1, beta2 });
 }

@@ -35,6 +35,7 @@ export function planTuneSpace(request: TuneRequest): { space: TuneSpace; rule: R
         momentum,
       },
       scaling,
+      datasetSize: null,
       noiseScale,
       momentum: null,
       beta1,

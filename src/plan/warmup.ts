@@ -3,7 +3,7 @@ import type { Optimizer } from '../setup.js';
 import { formatNumber } from './advice.js';
 import { OPTIMIZER_DEFAULTS } from './optimizer.js';
 import type { Recipe } from './recipe.js';
-import { legw } from './scaling.js';
+import { lambResnet50, legw } from './scaling.js';
 
 export interface WarmupRequest {
   optimizer: Optimizer;
@@ -56,7 +56,7 @@ export function chooseWarmup(request: WarmupRequest): Warmup {
     if (applies) return fromRecipe(request, own.epochs === undefined ? 1 : legw(request.kappa ?? 1).warmupEpochs);
     return finish(
       request,
-      { epochs: (20 * batch) / 32768 },
+      { epochs: lambResnet50(batch).warmupEpochs },
       0,
       '20 B/32768 epochs, as LAMB was trained on ImageNet',
       'You et al. 2019 (arXiv 1904.00962)',

@@ -1,7 +1,12 @@
 // Golden rows: values that the published formulas give, to the digits of the tables they were printed in.
 import { describe, expect, it } from 'vitest';
 import * as laws from '../../src/plan/language-laws.js';
+import { type Scaling, scaleLearningRate } from '../../src/plan/learning-rate.js';
+import { separate } from '../../src/plan/noise.js';
 import * as rules from '../../src/plan/scaling.js';
+import { countSteps } from '../../src/plan/schedule.js';
+import { chooseWarmup } from '../../src/plan/warmup.js';
+import { named } from './recipes.js';
 
 /** Equal to `digits` significant digits. */
 function expectDigits(value: number, expected: number, digits = 4): void {
@@ -10,6 +15,15 @@ function expectDigits(value: number, expected: number, digits = 4): void {
 const near = (value: number, expected: number, relative: number) => expect(Math.abs(value / expected - 1)).toBeLessThan(relative);
 
 describe('table 3.1: Goyal 2017, ResNet-50 on ImageNet', () => {
+  const goyal = named('resnet50-goyal');
+  const scaled = (batch: number, scaling: Scaling = 'auto') =>
+    scaleLearningRate({
+      ...{ optimizer: 'momentum', batch, scaling, datasetSize: 1_281_167, noiseScale: null, momentum: null, beta1: null, beta2: null },
+      reference: {
+        ...{ batch: 256, learningRate: 0.1, origin: 'recipe', name: goyal.name, source: goyal.source[0]!, rule: goyal.rule },
+        ...{ limit: goyal.limit, momentum: 0.9 },
+      },
+    });
   it.each([
     [128, 0.05],
     [256, 0.1],
@@ -21,11 +35,35 @@ describe('table 3.1: Goyal 2017, ResNet-50 on ImageNet', () => {
     [16384, 6.4],
     [32768, 12.8],
     [65536, 25.6],
-  ])('linear(0.1 at 256) gives batch %i a rate of %d', (batch, rate) => {
-    expect(0.1 * rules.linear(batch / 256)).toBeCloseTo(rate, 12);
+  ])('linear(0.1 at 256) gives batch %i a rate of %d, with a warning above 8192 alone', (batch, rate) => {
+    const { learningRate, warnings } = scaled(batch);
+    expect(learningRate.value).toBeCloseTo(rate, 12);
+    expect(warnings.map(({ code }) => code)).toEqual(batch > 8192 ? ['LINEAR_RULE_ABOVE_LIMIT'] : []);
   });
-  it('the square root at 8192 is the 26.22 % row (0.1 sqrt 32), not the linear 3.2', () => {
-    near(0.1 * rules.squareRoot(8192 / 256), 0.1 * Math.sqrt(32), 1e-12);
+  it('table 2a: at 8192 the square root (0.1 sqrt 32, 26.22 %) and no scaling (0.1, 41.67 %) are warned of', () => {
+    near(scaled(8192, 'sqrt').learningRate.value, 0.1 * Math.sqrt(32), 1e-12);
+    expect(scaled(8192, 'none').learningRate.value).toBe(0.1);
+    for (const scaling of ['sqrt', 'none'] as const) {
+      const [warning] = scaled(8192, scaling).warnings;
+      expect(warning).toMatchObject({ code: 'SCALING_AGAINST_LITERATURE', message: expect.stringMatching(/23\.74 .*26\.22 .*41\.67/) });
+    }
+  });
+  it('table 1: the warm-up is gradual, from 0.1 over 5 epochs', () => {
+    const request = { optimizer: 'momentum', recipe: goyal, batch: 8192, kappa: 32, beta2: null, totalSteps: null, tokensPerStep: null };
+    expect(chooseWarmup({ ...request, optimizer: 'momentum', stepsPerEpoch: 157 })).toMatchObject({
+      epochs: 5,
+      steps: 5 * 157,
+      fromFraction: 1 / 32,
+    });
+  });
+  it.each([
+    [2, 2.5, 1280],
+    [4, 5, 640],
+    [8, 10, 320],
+    [16, 20, 160],
+  ])('Mask R-CNN at batch %i: rate %d / 1000 and %d thousand iterations', (batch, rate, iterations) => {
+    near(0.02 * rules.linear(batch / 16), rate / 1000, 1e-12);
+    expect(iterations * batch).toBe(2560);
   });
 });
 
@@ -45,6 +83,8 @@ describe('table 3.2: LAMB and LARS on ResNet-50', () => {
     [4096, 2 ** 3.5, 1.25],
     [8192, 2 ** 4, 2.5],
     [16384, 2 ** 4.5, 5],
+    // Its authors warmed up for 14 epochs there: tuned by hand, the rule says 10.
+    [32768, 2 ** 5, 10],
   ])('LARS row %i follows LEGW from batch 512', (batch, rate, epochs) => {
     const factor = rules.legw(batch / 512);
     near(4 * factor.learningRate, rate, 1e-12);
@@ -153,6 +193,27 @@ describe('section 3.5: golden values', () => {
     expect(rules.adaScaleGain(scale, 9, 1) / scale).toBeCloseTo(efficiency, 3);
   });
   it('smith g,eps=.1 N=1.28e6 B=256 m=.9', () => expect(rules.sgdNoise(0.1, 1.28e6, 256, 0.9)).toBeCloseTo(4999, 6));
+  it('gns two-batch,Bs=32 Bb=256 |Gs|^2=5 |Gb|^2=1.5', () => {
+    const { squaredNorm, trace } = separate({ small: 5, big: 1.5 }, 32, 256);
+    expect([squaredNorm, trace, trace / squaredNorm]).toEqual([1, 128, 128].map((value) => expect.closeTo(value, 10)));
+  });
+  it.each([
+    [4096, 0.014142, 2.5],
+    [8192, 0.02, 5],
+    [16384, 0.028284, 10],
+    [32768, 0.04, 20],
+  ])('lamb closed form,B=%i', (batch, rate, warm) => {
+    near(rules.lambResnet50(batch).learningRate, rate, 2e-5);
+    expect(rules.lambResnet50(batch).warmupEpochs).toBe(warm);
+  });
+  it.each([
+    [10, 100],
+    [100, 10],
+    [1000, 1],
+  ])('iters,N=1000 B=%i', (micro, steps) => {
+    const request = { datasetSize: 1000, micro, accumulation: 1, replicas: 1, dropLast: false, epochEnd: 'flush', epochs: null } as const;
+    expect(countSteps(request).stepsPerEpoch).toBe(steps);
+  });
   it.each([
     [1, 1.084],
     [20, 0.2236],

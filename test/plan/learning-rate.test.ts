@@ -16,6 +16,7 @@ const request: RateRequest = {
   batch: 1024,
   reference,
   scaling: 'auto',
+  datasetSize: null,
   noiseScale: null,
   momentum: null,
   beta1: null,
@@ -74,6 +75,28 @@ describe('must warn or refuse', () => {
     expect(scaleLearningRate(far).sde).toBe(false);
     expect(scaleLearningRate({ ...far, batch: 9 * 256 })).toMatchObject({ sde: true, warnings: [] });
     expect(codes({ ...request, scaling: 'sde' })).toEqual(['SDE_RULE_REFUSED']);
+  });
+  it('Adam above the noise scale: its range reaches down with the surge, 2 / (sqrt(r) + sqrt(1/r))', () => {
+    const { value, range } = rate({ ...adam, noiseScale: 512, batch: 16 * 512 });
+    expect(range.low).toBeLessThanOrEqual((value * 0.4706) / 2 + 1e-9);
+    expect(rate({ ...adam, noiseScale: 512, batch: 512 }).range.low).toBeCloseTo(value / 2, 12);
+  });
+  it('above a tenth of the data set, where little of the noise that the rules hold is left', () => {
+    const small = { ...request, reference: { ...reference, batch: 16 }, datasetSize: 1348 };
+    expect(codes({ ...small, batch: 134 })).toEqual([]);
+    expect(codes({ ...small, batch: 256 })).toEqual(['BATCH_NEAR_DATASET']);
+    expect(scaleLearningRate({ ...small, batch: 256 }).warnings[0]!.message).toContain('18.99 % of the data set');
+    expect(scaleLearningRate({ ...small, batch: 256 }).warnings[0]!.hint).toContain('at most 134');
+    expect(rate({ ...small, batch: 256 }).confidence).toBe('low');
+    expect(codes({ ...small, batch: 8 })).toEqual([]);
+    expect(codes({ ...small, batch: 1348 })).toEqual([]);
+  });
+  it('a rule asked for against what was measured', () => {
+    expect(codes({ ...request, scaling: 'sqrt' })).toEqual(['SCALING_AGAINST_LITERATURE']);
+    expect(codes({ ...request, scaling: 'none' })).toEqual(['SCALING_AGAINST_LITERATURE']);
+    expect(codes({ ...adam, scaling: 'linear' })).toEqual(['SCALING_AGAINST_LITERATURE']);
+    for (const fine of [{ ...request, scaling: 'linear' } as const, { ...adam, scaling: 'sqrt' } as const]) expect(codes(fine)).toEqual([]);
+    expect(codes({ ...request, scaling: 'sqrt', batch: 64 })).toEqual([]);
   });
   it('AdaScale without a noise scale', () => {
     expect(codes({ ...request, scaling: 'adascale' })).toEqual(['NOISE_SCALE_NEEDED']);

@@ -105,6 +105,11 @@ describe('the main job', () => {
       expect(Math.abs(result.schedule!.stepsPerEpoch! - 1252)).toBeLessThanOrEqual(1);
     }
   });
+  it('names both sides of the evidence on large batches, above 512 samples alone', () => {
+    const said = (targetBatch: number) =>
+      plan({ targetBatch, reference }).reasons.filter(({ text }) => /Keskar.*Shallue/.test(text)).length;
+    expect([512, 1024].map(said)).toEqual([0, 1]);
+  });
   it('restoring the reference batch by accumulation keeps the rate', () => {
     const result = plan({ reference, datasetSize: 50_000 }, { memory: upTo(16, 16) });
     expect(result.batch).toMatchObject({ effective: 256, micro: 16, accumulation: 16, origin: 'reference' });
@@ -307,6 +312,18 @@ describe('what bites', () => {
     ['a residue', 'BATCH_RESIDUE', { targetBatch: 1000 }, { replicas: 3 }],
     ['a warm-up longer than the run', 'WARMUP_TOO_LONG', { targetBatch: 1024, datasetSize: 50_000, epochs: 1 }, { optimizer: 'lamb' }],
     [
+      'a batch near the data set',
+      'BATCH_NEAR_DATASET',
+      { targetBatch: 512, reference: { batch: 64, learningRate: 0.1 }, datasetSize: 2000 },
+      {},
+    ],
+    [
+      'epochs that are worth less at a larger batch',
+      'EPOCHS_WORTH_LESS',
+      { targetBatch: 512, reference: { batch: 64, learningRate: 0.1 }, datasetSize: 60_000, epochs: 10, noiseScale: 512 },
+      {},
+    ],
+    [
       'laws outside their fit',
       'LAWS_OUTSIDE_FIT',
       { targetBatch: 480, datasetSize: 2e9 },
@@ -315,6 +332,16 @@ describe('what bites', () => {
   ] as [string, string, Partial<PlanRequest>, Partial<PlanInput>][])('%s: %s', (_, code, request, rest) => {
     expect(codes(request, rest)).toContain(code);
     expect(plan(request, rest).warnings.every(({ message, hint }) => message !== '' && hint !== '')).toBe(true);
+  });
+  it('the epochs that the noise scale asks for: (1 + B / Bn) / (1 + reference / Bn) times those of the reference', () => {
+    const at = (targetBatch: number) =>
+      plan({ targetBatch, reference: { batch: 64, learningRate: 0.1 }, datasetSize: 60_000, epochs: 10, noiseScale: 512 }).warnings.find(
+        ({ code }) => code === 'EPOCHS_WORTH_LESS',
+      );
+    expect(at(512)!.message).toContain('takes 1.778 times the samples at batch 512 that it takes at 64');
+    expect(at(512)!.hint).toBe('about 18 epochs make up for it');
+    expect(at(128)).toBeUndefined();
+    expect(at(32)).toBeUndefined();
   });
   it('and a plain setting has none', () => {
     expect(codes({ targetBatch: 128, datasetSize: 50_000, epochs: 90 }, { recipe: named('resnet50-goyal') })).toEqual([]);
@@ -343,7 +370,13 @@ describe('language-model laws', () => {
     const result = plan(request, { model: gpt2, optimizer: 'adamw', recipe: named('nanogpt-124m') });
     expect(result.learningRate!.value).toBe(6e-4);
     expect(result.crossCheck!.learningRate.low).toBeLessThan(result.crossCheck!.learningRate.high);
-    expect(result.crossCheck!.laws.map(({ law }) => law)).toEqual(['DeepSeek', 'Step Law', 'Moonlight', 'Schaipp', 'Kaplan']);
+    expect(result.crossCheck!.laws.map(({ law }) => law)).toEqual([
+      ...['DeepSeek', 'Step Law', 'Moonlight', 'Schaipp', 'nanochat', 'Kaplan', 'Power Lines'],
+    ]);
+    const decay = result.crossCheck!.laws.find(({ law }) => law === 'Power Lines')!.weightDecay!;
+    const tokens = 2_500_000 * 1024;
+    // lambda = B TPP^0.527 / (1.084 eta D)
+    expect(decay).toBeCloseTo((480 * 1024 * (tokens / gpt2.parameters) ** 0.527) / (1.084 * 6e-4 * tokens), 9);
     expect(plan(request).crossCheck).toBeNull();
   });
 });

@@ -24,6 +24,7 @@ function apply(recipe: Recipe, kappa: number) {
       momentum: recipe.momentum,
     },
     scaling: 'auto',
+    datasetSize: null,
     noiseScale: null,
     momentum: null,
     beta1: reference.beta1,
@@ -45,8 +46,84 @@ function apply(recipe: Recipe, kappa: number) {
 
 const rated = recipes.filter((recipe) => recipe.learningRate !== null);
 
+/** The published rows that could be sourced: recipe, batch in its unit, peak rate (null: not published in a source that was read). */
+const ROWS: Array<[string, number, number | null]> = [
+  ['resnet50-goyal', 256, 0.1],
+  ['resnet50-nvidia', 256, 0.256],
+  ['resnet50-rsb', 2048, 0.005],
+  ['resnet50-rsb-a3', 2048, 0.008],
+  ['detectron2-mask-rcnn', 16, 0.02],
+  ['bert-pretraining', 131_072, 1e-4],
+  ['bert-fine-tuning', 32, 3e-5],
+  ['bert-large-lamb-phase1', 65_536, 6e-3],
+  ['bert-large-lamb-phase2', 32_768, 4e-3],
+  ['vit', 4096, 0.003],
+  ['deit', 512, 5e-4],
+  ['convnext', 4096, 4e-3],
+  ['convnext-22k', 4096, 4e-3],
+  ['convnext-fine-tuning', 512, 5e-5],
+  ['swin', 1024, 1e-3],
+  ['whisper-large', 256, 1.75e-4],
+  ['whisper-large-v2', 1024, 2e-4],
+  ['clip', 32_768, null],
+  ['stable-diffusion-v1', 2048, 1e-4],
+  ['gpt3-125m', 500_000, 6e-4],
+  ['gpt3-350m', 500_000, 3e-4],
+  ['gpt3-760m', 500_000, 2.5e-4],
+  ['gpt3-1.3b', 1_000_000, 2e-4],
+  ['gpt3-2.7b', 1_000_000, 1.6e-4],
+  ['gpt3-6.7b', 2_000_000, 1.2e-4],
+  ['gpt3-13b', 2_000_000, 1e-4],
+  ['gpt3-175b', 3_200_000, 6e-5],
+  ['llama1-7b', 4_000_000, 3e-4],
+  ['llama1-65b', 4_000_000, 1.5e-4],
+  ['llama2-7b', 4_000_000, 3e-4],
+  ['llama2-70b', 4_000_000, 1.5e-4],
+  ['llama3-405b', 16_000_000, 8e-5],
+  ['deepseek-v3', 15_360, 2.2e-4],
+  ['glm-4.5', 64_000_000, null],
+  ['kimi-k2', 67_000_000, null],
+  ['pythia-70m', 1024, 1e-3],
+  ['pythia-160m', 1024, 6e-4],
+  ['pythia-410m', 1024, 3e-4],
+  ['pythia-1b', 1024, 2.5e-4],
+  ['pythia-1.4b', 1024, 2e-4],
+  ['pythia-2.8b', 1024, 1.6e-4],
+  ['pythia-6.9b', 1024, 1.2e-4],
+  ['pythia-12b', 1024, 1.2e-4],
+  ['gpt-neox-20b', 1536, 9.7e-5],
+  ['olmo-1b', 2048, 4e-4],
+  ['olmo-7b', 2048, 3e-4],
+  ['olmo2-1b', 512, 4e-4],
+  ['olmo-65b', 16_000_000, null],
+  ['mpt-125m', 256, 6e-4],
+  ['mpt-1b', 512, 2e-4],
+  ['mpt-3b', 512, 1.6e-4],
+  ['mpt-7b', 1024, 1.2e-4],
+  ['mpt-70b', 2048, 8e-5],
+  ['nanogpt-124m', 480, 6e-4],
+  ['llmc-124m', 524_288, 6e-4],
+  ['tinyllama', 512, 4e-4],
+  ['hf-trainer-default', 8, 5e-5],
+  ['timm-default', 256, 0.1],
+  ['detectron2-default', 16, 0.001],
+];
+
 describe('recipes', () => {
   it('are all there', () => expect(recipes.length).toBeGreaterThanOrEqual(60));
+  it.each(ROWS)('%s is the published row: batch %d, rate %s', (name, batch, rate) => {
+    expect(named(name)).toMatchObject({ batch, learningRate: rate });
+  });
+  it('published base rules: timm and detectron2 linear, DeiT and Swin 5e-4 B/512, NVIDIA .256 B/256', () => {
+    const at = (name: string, batch: number) => apply(named(name), batch / named(name).batch).learningRate.value;
+    expect(at('timm-default', 1024)).toBeCloseTo((0.1 * 1024) / 256, 12);
+    expect(at('detectron2-default', 64)).toBeCloseTo((0.001 * 64) / 16, 12);
+    for (const batch of [256, 1024, 4096]) {
+      expect(at('deit', batch)).toBeCloseTo((5e-4 * batch) / 512, 12);
+      expect(at('swin', batch)).toBeCloseTo((5e-4 * batch) / 512, 12);
+      expect(at('resnet50-nvidia', batch)).toBeCloseTo((0.256 * batch) / 256, 12);
+    }
+  });
   it('hold no number that could not be sourced', () => {
     for (const name of ['glm-4.5', 'kimi-k2', 'clip', 'olmo-65b']) expect(named(name).learningRate).toBeNull();
     for (const name of ['glm-4.5', 'kimi-k2']) expect(named(name).optimizer).toBeNull();

@@ -2,7 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { MissingError, UsageError, type Warning } from '../../errors.js';
 import type { ModelOptions } from '../../model/options.js';
+import { readModelFacts } from '../../plan/model-facts.js';
 import { fromMicroBatches, type NormSample } from '../../plan/noise.js';
+import { noiseLimits } from '../../plan/noise-limits.js';
 import { parseNormLog } from '../../plan/noise-log.js';
 import { createEngine } from '../../probe/engines/status.js';
 import { isCode, measureNoise, NOISE_ENGINES, type NoiseEngine } from '../../probe/noise/measure.js';
@@ -121,12 +123,14 @@ export async function measureNorms(request: MeasureRequest, signal: AbortSignal,
     signal,
   );
   const { lines, warnings, seconds } = measured;
+  const loss = lines.length === 0 ? null : lines.reduce((sum, each) => sum + each.loss, 0) / lines.length;
+  const language = trial.kind === 'graph' && readModelFacts(trial.graph).task === 'language-model';
   return {
     samples: lines.map(({ microSqNorms, meanSqNorm }) => fromMicroBatches(microSqNorms, meanSqNorm)),
-    warnings,
+    warnings: [...warnings, ...noiseLimits({ trainSteps, loss, language })],
     measurement: {
       ...{ engine, model, data, device: measured.device, optimizer, learningRate, trainSteps, seed, seconds },
-      loss: lines.length === 0 ? null : lines.reduce((sum, { loss }) => sum + loss, 0) / lines.length,
+      loss,
     },
   };
 }

@@ -102,6 +102,7 @@ const crossCheck = z.object({
       law: z.string(),
       learningRate: rate.nullable(),
       batchTokens: share.nullable(),
+      weightDecay: share.nullable().describe("of a decoupled optimizer at the plan's own rate and batch"),
       inDomain: z.boolean().nullable(),
       source: z.string(),
     }),

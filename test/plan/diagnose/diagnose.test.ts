@@ -4,7 +4,7 @@ import { logOf, RUNS } from './synthetic.js';
 
 describe('synthetic runs are called right', () => {
   // One in ten may be another answer's: a curve with noise can look like what it is not.
-  it.each(RUNS.map((run) => [run.name, run] as const))('%s', (_, run) => {
+  it.each(RUNS.map((run) => [run.name, run] as const))('%s', { timeout: 60_000 }, (_, run) => {
     const verdicts = Array.from({ length: 10 }, (_unused, seed) => diagnoseLog(logOf(run, seed + 1)).verdict);
     const right = verdicts.filter((verdict) => verdict === run.kind).length;
     expect(right, verdicts.join(', ')).toBeGreaterThanOrEqual(9);
