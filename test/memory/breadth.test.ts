@@ -5,6 +5,7 @@ import { answer, readTruth } from './truth.js';
 describe('op-level truth beyond plain training', () => {
   it.each(readTruth('op-truth-more.json').map((row) => [JSON.stringify({ ...row.setup, config: undefined }), row] as const))(
     'is met: %s',
+    { timeout: 60_000 },
     async (_, row) => {
       const got = await answer(row);
       expect(got.parameters).toBe(row.truth.parameters);

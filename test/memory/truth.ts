@@ -39,6 +39,10 @@ export function readTruth(file = 'op-truth.json'): TruthRow[] {
 const ARCHITECTURES: Record<string, string> = {
   gpt2: 'GPT2LMHeadModel',
   llama: 'LlamaForCausalLM',
+  mistral: 'MistralForCausalLM',
+  mixtral: 'MixtralForCausalLM',
+  gemma2: 'Gemma2ForCausalLM',
+  bloom: 'BloomForCausalLM',
   qwen2: 'Qwen2ForCausalLM',
   qwen3: 'Qwen3ForCausalLM',
   gemma: 'GemmaForCausalLM',
@@ -49,8 +53,15 @@ const ARCHITECTURES: Record<string, string> = {
   t5: 'T5ForConditionalGeneration',
   bart: 'BartForConditionalGeneration',
 };
-const NAMES: Record<string, string> = { bert: 'Bert', distilbert: 'DistilBert', electra: 'Electra' };
-const HEADS: Record<string, string> = { mlm: 'MaskedLM', cls: 'SequenceClassification' };
+const NAMES: Record<string, string> = {
+  bert: 'Bert',
+  roberta: 'Roberta',
+  distilbert: 'DistilBert',
+  electra: 'Electra',
+  albert: 'Albert',
+  'deberta-v2': 'DebertaV2',
+};
+const HEADS: Record<string, string> = { clm: 'CausalLM', mlm: 'MaskedLM', cls: 'SequenceClassification' };
 /** Families that the truth ran with attention written out. */
 const WRITTEN_OUT = new Set(['gpt_neo', 't5', 'deberta-v2', 'bloom']);
 
