@@ -6,6 +6,7 @@ import { describeModel, describeSetup } from '../output/describe.js';
 import { COMPARISON_ORDERS, compareDevices, sortRows } from '../plan/comparison.js';
 import { type Answer, BaseCommand } from './base.js';
 import { count, parseSetup, setupFlags, whereFlags } from './flags.js';
+import { withFramework } from './input/framework.js';
 import { openModel } from './input/model.js';
 import { parsePrices } from './input/prices.js';
 import { parseList } from './input/values.js';
@@ -30,13 +31,14 @@ export default class Compare extends BaseCommand {
 
   protected async answer(): Promise<Answer> {
     const { args, flags } = await this.parse(Compare);
-    const { setup, batch, ...options } = parseSetup(flags);
+    const { setup: asked, batch, ...options } = parseSetup(flags);
     const devices = parseList(flags.device, '--device');
     const prices = parsePrices(flags.price, devices);
     const [model, ...targets] = await Promise.all([
-      openModel(args.model, { ...options, attention: setup.attention }, () => this.interrupted),
+      openModel(args.model, { ...options, attention: asked.attention }, () => this.interrupted),
       ...devices.map(async (device) => ({ device, target: await resolveTarget({ device, reserve: flags.reserve }) })),
     ]);
+    const setup = withFramework(asked, flags.framework, model);
     const datasetSize = flags['dataset-size'] ?? null;
     const { rows, flopsPerSample, warnings, ...counts } = compareDevices({ model, setup, batch, targets, datasetSize, prices });
     const document = {

@@ -6,6 +6,7 @@ import { describeDevice, describeModel, describeSetup } from '../output/describe
 import { renderEstimate } from '../output/estimate-text.js';
 import { type Answer, BaseCommand } from './base.js';
 import { parseSetup, setupFlags, whereFlags } from './flags.js';
+import { withFramework } from './input/framework.js';
 import { openModel } from './input/model.js';
 import { openTarget } from './input/target.js';
 import { parseCount, parseList } from './input/values.js';
@@ -29,12 +30,13 @@ export default class Estimate extends BaseCommand {
 
   protected async answer(): Promise<Answer> {
     const { args, flags } = await this.parse(Estimate);
-    const { setup, batch, ...options } = parseSetup(flags);
+    const { setup: asked, batch, ...options } = parseSetup(flags);
     const sweep = flags.sweep === undefined ? [] : parseList(flags.sweep, '--sweep').map((each) => parseCount(each, '--sweep'));
     const [target, model] = await Promise.all([
       openTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
-      openModel(args.model, { ...options, attention: setup.attention }, () => this.interrupted),
+      openModel(args.model, { ...options, attention: asked.attention }, () => this.interrupted),
     ]);
+    const setup = withFramework(asked, flags.framework, model);
     const estimator = new Estimator(model, setup, target);
     const chosen = batch === 'auto' ? Math.max(estimator.largest('best'), 1) : batch;
     const { memory, fits, maxBatch, parameters, trainableParameters } = estimator.estimate(chosen);

@@ -2,12 +2,11 @@
 import { UsageError } from '../errors.js';
 
 export type TextSyntax = 'json' | 'yaml';
-/** `keras` is a ZIP archive. */
-export type Syntax = TextSyntax | 'keras';
+/** `keras` is a ZIP archive, `onnx` a protocol buffer. */
+export type Syntax = TextSyntax | 'keras' | 'onnx';
 export type DocumentFormat = 'spec' | 'hf-config' | 'torch-export' | 'keras' | 'tfjs';
 
 const UNSUPPORTED: Record<string, string> = {
-  onnx: 'an ONNX file',
   h5: 'a Keras HDF5 file',
   pb: 'a TensorFlow SavedModel',
   tflite: 'a TensorFlow Lite file',
@@ -24,7 +23,7 @@ export function formatOfFile(file: string): Syntax {
   const extension = /\.([a-z0-9]+)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase() ?? '';
   if (extension === 'json') return 'json';
   if (extension === 'yaml' || extension === 'yml') return 'yaml';
-  if (extension === 'keras') return extension;
+  if (extension === 'keras' || extension === 'onnx') return extension;
   throw unsupportedModel(file, UNSUPPORTED[extension] ?? (extension ? `a .${extension} file` : 'a file without an extension'));
 }
 

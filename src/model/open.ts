@@ -18,14 +18,14 @@ import { adaptShipped, DICTIONARY_BYTES, findShipped, needsExport, type ShippedM
 const GRAPHS = join(packageFolder(), 'profiles', 'graphs');
 /** Nothing that is read as text is near this; weights are. */
 const LARGEST_TEXT_BYTES = 256 * 1024 * 1024;
-/** An archive holds its weights, too: as much as Node reads at once. */
+/** These hold their weights, too: as much as Node reads at once, and a protocol buffer may have. */
 const LARGEST_BINARY_BYTES = 2 ** 31 - 1;
 const EXPECTED =
-  'a model is a profile name, a .yaml spec, a Hugging Face config.json or its folder, a Keras or TensorFlow.js model.json, a .keras file, a *.graph.json, timm:NAME or torchvision:NAME';
+  'a model is a profile name, a .yaml spec, a Hugging Face config.json or its folder, a Keras or TensorFlow.js model.json, a .keras or .onnx file, a *.graph.json, timm:NAME or torchvision:NAME';
 
 /**
  * Reads a model: a profile's name, a batchfit spec (`*.yaml`), a Hugging Face `config.json` or its folder, a Keras or
- * TensorFlow.js `model.json`, a `.keras` file, an exported graph (`*.graph.json`, `*.graph.json.gz`), or a
+ * TensorFlow.js `model.json`, a `.keras` or `.onnx` file, an exported graph (`*.graph.json`, `*.graph.json.gz`), or a
  * shipped graph (`timm:NAME`, `torchvision:NAME`).
  * Throws UsageError for what can't be read, and MissingError with the code NEEDS_EXPORT for what PyTorch has to export.
  */
@@ -51,6 +51,10 @@ export async function readModel(reference: string, options: ModelOptions = {}): 
   const bytes = await readBytes(file);
   const plain = file.endsWith('.gz') ? await unzip(bytes, file) : bytes;
   if (syntax === 'keras') return readKerasArchive(plain, file, options);
+  if (syntax === 'onnx') {
+    const { readOnnx } = await import('./readers/onnx/read.js');
+    return readOnnx(plain, { format: 'onnx', reference: file }, options);
+  }
   return readDocument(plain, file, syntax, options);
 }
 

@@ -64,7 +64,6 @@ describe('readModel refuses', () => {
       'expected a mapping of fields at the top, found a list',
     ],
     ['JSON that is no model', () => file('other.json', '{"a": 1}'), 'BAD_MODEL', 'neither "model_type"'],
-    ['an ONNX file', () => file('model.onnx', 'x'), 'UNSUPPORTED_MODEL', 'is an ONNX file, which is not supported yet'],
     ['weights', () => file('model.safetensors', 'x'), 'UNSUPPORTED_MODEL', 'is a file of weights'],
     ['another extension', () => file('model.txt', 'x'), 'UNSUPPORTED_MODEL', 'is a .txt file'],
     ['a gzip file that is none', () => file('model.graph.json.gz', 'x'), 'BAD_MODEL', 'not a gzip file'],
