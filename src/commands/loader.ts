@@ -3,7 +3,7 @@ import type { Warning } from '../errors.js';
 import { readHost } from '../machine/host.js';
 import { thisSystem } from '../machine/system.js';
 import { renderLoader } from '../output/loader-text.js';
-import { chooseLoader, type LoaderChoice } from '../plan/loader-choice.js';
+import { chooseLoader, type LoaderChoice, shufflingCost } from '../plan/loader-choice.js';
 import { type LoaderSource, measureLoader } from '../probe/loader/measure.js';
 import type { LoaderPoint } from '../probe/loader/point.js';
 import { parseSeconds } from '../units.js';
@@ -26,8 +26,8 @@ export default class Loader extends BaseCommand {
     workers: string({ helpValue: '0,2,4', description: 'numbers of workers to try [default: 0, 1, 2, 4 ... up to the usable cores]' }),
     batch: count({ description: "samples in a batch [default: the loader's own, or 32]" }),
     prefetch: count({ default: 2, description: 'batches that each worker prepares ahead' }),
-    'pin-memory': boolean({ description: 'copy batches to pinned memory, as for a GPU' }),
-    shuffle: boolean({ default: true, allowNo: true, description: 'draw the samples of a Dataset in random order' }),
+    'pin-memory': boolean({ allowNo: true, description: 'copy batches to pinned memory [default: where there is a GPU]' }),
+    shuffle: boolean({ default: true, allowNo: true, description: 'draw the samples in random order, and measure once in order too' }),
     seconds: positive({ default: 3, description: 'how long batches are counted for each number of workers' }),
     samples: count({ description: 'samples that one run of the command loads, where it does not print its rate' }),
     'samples-per-second': positive({ exclusive: ['step-seconds'], description: 'what the training step takes, to compare with' }),
@@ -46,7 +46,7 @@ export default class Loader extends BaseCommand {
         : parseList(flags.workers, '--workers').map((each) => parseCount(each, '--workers', 0));
     const points = await measureLoader(
       {
-        ...{ source, workers, batch: flags.batch ?? null, prefetch: flags.prefetch, pinMemory: flags['pin-memory'] ?? false },
+        ...{ source, workers, batch: flags.batch ?? null, prefetch: flags.prefetch, pinMemory: flags['pin-memory'] ?? null },
         ...{ shuffle: flags.shuffle, seconds: flags.seconds, timeoutSeconds: parseSeconds(flags['time-limit'], '--time-limit') },
       },
       this.interrupted,
@@ -69,6 +69,9 @@ export default class Loader extends BaseCommand {
   }
 }
 
+/** Times that reading in order is faster, from which on it is worth a word: single measurements scatter by a few percent. */
+const DEAR = 1.3;
+
 function warningsOf(source: LoaderSource, points: LoaderPoint[], chosen: LoaderChoice | null, needed: number | null): Warning[] {
   const warnings = points
     .filter(({ outcome }) => outcome !== 'fits')
@@ -80,6 +83,19 @@ function warningsOf(source: LoaderSource, points: LoaderPoint[], chosen: LoaderC
   if (source.kind === 'dataset' && source.reference === null) {
     const message = 'made-up images need no disk and no decoder: their rate says what workers cost, not how fast your data is';
     warnings.push({ code: 'SYNTHETIC_DATA', message, hint: 'measure your own: --dataset file.py:function' });
+  }
+  const cost = shufflingCost(points);
+  if (cost !== null && cost > DEAR) {
+    const message = `in order the data comes ${cost.toPrecision(3)} times as fast as shuffled`;
+    warnings.push({
+      code: 'SHUFFLING_COSTS',
+      message,
+      hint: 'shuffle shards and a buffer of samples instead of single reads, or keep the data in memory',
+    });
+  }
+  if (points.some(({ shuffles }) => shuffles) === false && points.some(({ shuffles }) => shuffles === false)) {
+    const message = 'the loader draws the samples in the same order every epoch';
+    warnings.push({ code: 'NOT_SHUFFLED', message, hint: 'train with shuffle=True: an order that repeats shows in the loss' });
   }
   if (chosen?.waiting) {
     const message = `the training step waits ${Math.round(chosen.waiting * 100)} % of its time: it takes ${needed!.toPrecision(3)} samples/s, the loader gives ${chosen.samplesPerSecond.toPrecision(3)}`;

@@ -7,12 +7,12 @@ import { table } from './tables.js';
 
 export function renderLoader(answer: unknown): string {
   const { recommended, points } = answer as z.infer<typeof document>;
-  const rows = points.map(({ workers, prefetch, samplesPerSecond, hostBytes, outcome, evidence }) => [
+  const rows = points.map(({ workers, prefetch, shuffles, samplesPerSecond, hostBytes, outcome, evidence }) => [
     `${workers}`,
     workers === 0 ? '-' : `${prefetch}`,
     samplesPerSecond === null ? outcome : formatNumber(samplesPerSecond),
     hostBytes === null ? '-' : formatBytes(hostBytes),
-    evidence.slice(0, 80),
+    `${shuffles === false ? 'in order; ' : ''}${evidence.slice(0, 80)}`,
   ]);
   const head = ['workers', 'prefetch', 'samples/s', 'host memory', ''];
   const said =

@@ -173,7 +173,7 @@ const moreEpochs: Caution = ({ split, referenceBatch, noiseScale, epochs }) => {
     : note(
         'EPOCHS_WORTH_LESS',
         `by its noise scale the task takes ${formatNumber(factor)} times the samples at batch ${split.effective} that it takes at ${referenceBatch} (McCandlish et al. 2018): ${formatNumber(epochs)} epochs reach what ${formatNumber(epochs / factor)} reach there`,
-        `about ${Math.ceil(epochs * factor)} epochs make up for it`,
+        `where the reference had ${formatNumber(epochs)} epochs, about ${Math.ceil(epochs * factor)} make up for it`,
       );
 };
 

@@ -20,11 +20,12 @@ const MARGIN = 1.1;
 
 /**
  * The fewest workers that feed the step with 10 % to spare, else the fewest within 5 % of the fastest; null where no point
- * worked. `needed` is the step's own rate in samples per second.
+ * worked. `needed` is the step's own rate in samples per second. Only points in the order that was asked for count.
  */
 export function chooseLoader(points: LoaderPoint[], needed: number | null): LoaderChoice | null {
+  const order = points.find(({ samplesPerSecond }) => samplesPerSecond !== null)?.shuffles;
   const working = points.flatMap((point) =>
-    point.samplesPerSecond === null ? [] : [{ ...point, samplesPerSecond: point.samplesPerSecond }],
+    point.samplesPerSecond === null || point.shuffles !== order ? [] : [{ ...point, samplesPerSecond: point.samplesPerSecond }],
   );
   if (working.length === 0) return null;
   const cheapest = working.sort((a, b) => a.workers - b.workers || a.prefetch - b.prefetch);
@@ -38,4 +39,14 @@ export function chooseLoader(points: LoaderPoint[], needed: number | null): Load
     waiting: needed === null ? null : Math.max(0, 1 - samplesPerSecond / needed),
     why: enough ? 'the fewest workers that feed the step with 10 % to spare' : 'the fewest workers within 5 % of the fastest',
   };
+}
+
+/** How many times faster the data is in order than shuffled, at the same workers and queue; null where only one was measured. */
+export function shufflingCost(points: LoaderPoint[]): number | null {
+  const inOrder = points.find((point) => point.shuffles === false && point.samplesPerSecond !== null);
+  const shuffled = points.find(
+    (point) =>
+      point.shuffles && point.workers === inOrder?.workers && point.prefetch === inOrder.prefetch && point.samplesPerSecond !== null,
+  );
+  return inOrder === undefined || shuffled === undefined ? null : inOrder.samplesPerSecond! / shuffled.samplesPerSecond!;
 }

@@ -12,7 +12,8 @@ const measure = (name: string, workers: string, ...flags: string[]) =>
 it('workers help a data set that waits, and their memory is told', { timeout: 300_000 }, async () => {
   const { document, exitCode } = await measure('slow', '0,4', '--samples-per-second', '5000');
   expect(exitCode).toBe(0);
-  const [alone, four, deeper] = document.points;
+  const [alone, four, deeper, ordered] = document.points;
+  expect([alone.shuffles, deeper.shuffles, ordered.shuffles]).toEqual([true, true, false]);
   // 5 ms a sample: no more than 200 samples a second by one process.
   expect(alone.samplesPerSecond).toBeLessThanOrEqual(200);
   expect(four.samplesPerSecond).toBeGreaterThan(1.3 * alone.samplesPerSecond);
@@ -21,6 +22,13 @@ it('workers help a data set that waits, and their memory is told', { timeout: 30
   expect(document.recommended).toMatchObject({ workers: 4, pinMemory: false });
   expect(document.recommended.waiting).toBeGreaterThan(0.5);
   expect(document.warnings.map(({ code }: { code: string }) => code)).toContain('STEP_WAITS_FOR_DATA');
+});
+
+it('tells what shuffling costs where reads have to seek, and a loader that does not shuffle', { timeout: 300_000 }, async () => {
+  const codes = async (name: string, workers: string) =>
+    (await measure(name, workers)).document.warnings.map(({ code }: { code: string }) => code);
+  expect(await codes('disk', '0')).toEqual(['SHUFFLING_COSTS']);
+  expect(await codes('in_order', '0')).toEqual(['NOT_SHUFFLED']);
 });
 
 it("measures a factory's own loader", { timeout: 200_000 }, async () => {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { chooseLoader } from '../../src/plan/loader-choice.js';
+import { chooseLoader, shufflingCost } from '../../src/plan/loader-choice.js';
 import { fastestOf } from '../../src/probe/loader/measure.js';
 import { type LoaderPoint, readLoaderLine } from '../../src/probe/loader/point.js';
 
 const point = (workers: number, samplesPerSecond: number | null, change: Partial<LoaderPoint> = {}): LoaderPoint => ({
   ...{ workers, prefetch: 2, outcome: samplesPerSecond === null ? ('crash' as const) : ('fits' as const), evidence: '', samplesPerSecond },
-  ...{ hostBytes: workers * 1000, firstBatchSeconds: 0.1, batch: 32, accelerator: false },
+  ...{ hostBytes: workers * 1000, firstBatchSeconds: 0.1, batch: 32, accelerator: false, pinMemory: false, shuffles: true },
   ...change,
 });
 
@@ -34,10 +34,17 @@ describe('the number of workers', () => {
   });
 });
 
+it('the cost of shuffling is told, and what was read in order decides nothing', () => {
+  const points = [point(0, 50), point(2, 100), point(2, 110, { prefetch: 4 }), point(2, 400, { shuffles: false })];
+  expect(shufflingCost(points)).toBe(4);
+  expect(chooseLoader(points, null)).toMatchObject({ workers: 2, prefetch: 4, samplesPerSecond: 110 });
+  expect(shufflingCost(points.slice(0, 3))).toBeNull();
+});
+
 it("reads a child's line and ignores what is none", () => {
   const line = {
     ...{ schema: 'batchfit/loader-point@1', samples: 10, seconds: 2, firstBatchSeconds: 0.5 },
-    ...{ batch: 5, workerBytes: null, accelerator: false },
+    ...{ batch: 5, workerBytes: null, accelerator: false, pinMemory: false, shuffles: null },
   };
   expect(readLoaderLine(`${JSON.stringify(line)}\n{"schema":"x"}\n{"samp`)).toEqual(line);
   expect(readLoaderLine('{"schema":"batchfit/trial-report@1"}')).toBeNull();

@@ -339,7 +339,7 @@ describe('what bites', () => {
         ({ code }) => code === 'EPOCHS_WORTH_LESS',
       );
     expect(at(512)!.message).toContain('takes 1.778 times the samples at batch 512 that it takes at 64');
-    expect(at(512)!.hint).toBe('about 18 epochs make up for it');
+    expect(at(512)!.hint).toBe('where the reference had 10 epochs, about 18 make up for it');
     expect(at(128)).toBeUndefined();
     expect(at(32)).toBeUndefined();
   });

@@ -35,6 +35,8 @@ export const document = z.object({
       firstBatchSeconds: rate.nullable(),
       batch: count.nullable(),
       accelerator: z.boolean(),
+      pinMemory: z.boolean(),
+      shuffles: z.boolean().nullable().describe('null where the data decides, and for a command'),
       evidence: z.string(),
     }),
   ),

@@ -26,7 +26,8 @@ export interface LoaderRequest {
   /** null takes the loader's own, or 32. */
   batch: number | null;
   prefetch: number;
-  pinMemory: boolean;
+  /** null pins where there is a device to copy to. */
+  pinMemory: boolean | null;
   shuffle: boolean;
   /** Time that batches are counted for. */
   seconds: Seconds;
@@ -42,15 +43,18 @@ export async function measureLoader(
 ): Promise<LoaderPoint[]> {
   const python = request.source.kind === 'dataset' ? requireTorch(await findTorch(signal)).python : null;
   const points: LoaderPoint[] = [];
-  const tryPoint = async (workers: number, prefetch: number) => {
-    const point = await measurePoint({ ...request, prefetch }, workers, python, signal);
+  const tryPoint = async (workers: number, change: Partial<LoaderRequest> = {}) => {
+    const point = await measurePoint({ ...request, ...change }, workers, python, signal);
     onPoint(point);
     points.push(point);
   };
-  for (const workers of request.workers) await tryPoint(workers, request.prefetch);
+  for (const workers of request.workers) await tryPoint(workers);
   const fastest = fastestOf(points);
+  if (python === null || fastest === null) return points;
   // Deeper queues help where batches take unevenly long.
-  if (python && fastest && fastest.workers > 0) await tryPoint(fastest.workers, request.prefetch * 2);
+  if (fastest.workers > 0) await tryPoint(fastest.workers, { prefetch: request.prefetch * 2 });
+  // What the random order costs: reads that jump about a disk.
+  if (fastest.shuffles) await tryPoint(fastest.workers, { shuffle: false });
   return points;
 }
 
@@ -103,6 +107,8 @@ function datasetPoint(child: ChildResult, workers: number, prefetch: number): Lo
     firstBatchSeconds: line?.firstBatchSeconds ?? null,
     batch: line?.batch ?? null,
     accelerator: line?.accelerator ?? false,
+    pinMemory: line?.pinMemory ?? false,
+    shuffles: line?.shuffles ?? null,
   };
 }
 
@@ -129,6 +135,6 @@ function commandPoint(child: ChildResult, workers: number, prefetch: number, sam
     ...{ workers, prefetch, outcome, evidence: failed ? evidence : `exit code 0 after ${child.seconds.toFixed(1)} s` },
     samplesPerSecond: failed ? null : (said ?? samples! / child.seconds),
     hostBytes: child.processPeakBytes,
-    ...{ firstBatchSeconds: null, batch: null, accelerator: false },
+    ...{ firstBatchSeconds: null, batch: null, accelerator: false, pinMemory: false, shuffles: null },
   };
 }

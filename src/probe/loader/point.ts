@@ -15,6 +15,10 @@ export interface LoaderPoint {
   firstBatchSeconds: Seconds | null;
   batch: number | null;
   accelerator: boolean;
+  /** Batches were copied to pinned memory. */
+  pinMemory: boolean;
+  /** Samples came in random order; null where the data decides, and for a command. */
+  shuffles: boolean | null;
 }
 
 export const loaderLine = z.object({
@@ -25,6 +29,8 @@ export const loaderLine = z.object({
   batch: z.number().int().positive(),
   workerBytes: z.number().int().nonnegative().nullable(),
   accelerator: z.boolean(),
+  pinMemory: z.boolean(),
+  shuffles: z.boolean().nullable(),
 });
 
 export type LoaderLine = z.infer<typeof loaderLine>;

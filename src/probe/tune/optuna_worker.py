@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import time
+import warnings
 
 import optuna
 from optuna.trial import TrialState
@@ -151,8 +152,10 @@ class Study:
         seed = None if self.seed is None else random.Random(f"{self.seed} {number}").getrandbits(32)
         if self.kind != "bayesian":
             return optuna.samplers.RandomSampler(seed=seed)
-        kind = optuna.samplers.TPESampler if self.spread > 1 else NewPlaces
-        return kind(seed=seed, n_startup_trials=len(self.points), multivariate=False, constant_liar=True)
+        # The best rate depends on the batch, so both are drawn together: TPE over their joint density (Falkner et al. 2018, BOHB).
+        joint = self.spread > 1
+        kind = optuna.samplers.TPESampler if joint else NewPlaces
+        return kind(seed=seed, n_startup_trials=len(self.points), multivariate=joint, constant_liar=True)
 
     def report(self, request):
         trial = self.asked[request["number"]]
@@ -196,6 +199,7 @@ def answer(study, request):
 
 def main():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     out = os.fdopen(3, "w", buffering=1)
     study = None
     for line in sys.stdin:

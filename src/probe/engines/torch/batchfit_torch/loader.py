@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler
 
 from .user_code import NoSuchFunction, load_function
 from .worker import Reporter, die_with_parent
@@ -34,7 +34,8 @@ class Synthetic(Dataset):  # type: ignore[type-arg]
 
 def make_loader(request: dict[str, Any]) -> DataLoader:  # type: ignore[type-arg]
     workers, reference = request["workers"], request["reference"]
-    settings: dict[str, Any] = {"num_workers": workers, "pin_memory": request["pinMemory"]}
+    pinned = torch.cuda.is_available() if request["pinMemory"] is None else request["pinMemory"]
+    settings: dict[str, Any] = {"num_workers": workers, "pin_memory": pinned}
     if workers > 0:
         settings |= {"prefetch_factor": request["prefetch"], "persistent_workers": True}
     if reference is None:
@@ -59,7 +60,13 @@ def _again(made: DataLoader, request: dict[str, Any], settings: dict[str, Any]) 
         return DataLoader(made.dataset, batch_size=request["batch"] or made.batch_size, drop_last=made.drop_last, **settings)
     if made.batch_size is None or (request["batch"] is None and type(made.batch_sampler).__name__ != "BatchSampler"):
         return DataLoader(made.dataset, batch_sampler=made.batch_sampler, **settings)
-    return DataLoader(made.dataset, batch_size=request["batch"] or made.batch_size, sampler=made.sampler, drop_last=made.drop_last, **settings)
+    sampler = made.sampler if request["shuffle"] else SequentialSampler(made.dataset)
+    return DataLoader(made.dataset, batch_size=request["batch"] or made.batch_size, sampler=sampler, drop_last=made.drop_last, **settings)
+
+
+def _shuffles(loader: Any) -> bool | None:
+    """None for a sampler that is neither of PyTorch's two, and for data that decides by itself."""
+    return {RandomSampler: True, SequentialSampler: False}.get(type(getattr(loader, "sampler", None)))
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +95,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "batch": size,
         "workerBytes": memory if sys.platform == "linux" else None,
         "accelerator": torch.cuda.is_available(),
+        "pinMemory": loader.pin_memory,
+        "shuffles": _shuffles(loader),
     }
 
 
