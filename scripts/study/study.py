@@ -1,34 +1,57 @@
 """
-Does the plan's recommendation keep what a tuned small batch reaches? Needs torch, scikit-learn and a built batchfit.
+Does the plan's recommendation keep what a tuned small batch reaches? Needs scikit-learn, scipy and a built batchfit with its torch engine.
 
-    python3 scripts/study/study.py > study.md
+    python3 scripts/study/study.py [TASK ...] > study.md
 
-For each task and optimizer: tunes the learning rate at batch 16 on a grid, asks `batchfit plan` for 8 and 16 times that batch, and
-trains there with what it says, with the unscaled rate and (Adam) with the linearly scaled one; always the same epochs.
+For each task and optimizer: tunes the learning rate at a small batch on a grid, measures the noise scale there with `batchfit
+noise`, asks `batchfit plan` for 8, 16 and 32 times that batch, and trains with what it says, with the unscaled rate and with
+the other rule; always the same epochs, and last with as many as the noise scale asks for.
 """
 import json
 import math
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
-import torch
+import numpy
 from train import EPOCHS, read_data, train
 
 HERE = pathlib.Path(__file__).parent
-BATCH, TIMES, TUNING_SEEDS, SEEDS = 16, (8, 16), range(100, 103), range(6)
-RATES = {"momentum": [0.0025 * 2**k for k in range(8)], "adamw": [0.00025 * 2**k for k in range(8)]}
+BATCH = {"digits-mlp": 8, "text": 16}
+TIMES, TUNING_SEEDS, SEEDS = (8, 16, 32), range(100, 105), range(20)
+RATES = {"momentum": [0.005 * 2**k for k in range(8)], "adamw": [0.0005 * 2**k for k in range(8)]}
 
 
-def plan(task, optimizer, batch, rate):
+def batchfit(*words):
+    program = os.environ.get("BATCHFIT_PROGRAM", str(HERE.parents[1] / "bin" / "run.js"))
+    ran = subprocess.run(["node", program, *map(str, words), "--json"], capture_output=True, text=True)
+    return json.loads(ran.stdout)
+
+
+def plan(task, optimizer, batch, rate, noise=None, epochs=None):
     """What `batchfit plan` recommends at this batch, from the tuned setting."""
-    command = ["node", str(HERE.parents[1] / "bin" / "run.js"), "plan", str(HERE / f"{task}.yaml"), "--device", "cpu", "--memory", "8GiB"]
-    data = ["--dataset-size", str(len(read_data(task)[1])), "--epochs", str(EPOCHS[task]), "--target-batch", str(batch)]
-    known = ["--reference-batch", str(BATCH), "--reference-lr", str(rate), "--optimizer", optimizer, "--json"]
-    answer = json.loads(subprocess.run([*command, *data, *known], check=True, capture_output=True, text=True).stdout)
+    data = ["--dataset-size", len(read_data(task)[1]), "--epochs", epochs or EPOCHS[task], "--target-batch", batch]
+    known = ["--reference-batch", BATCH[task], "--reference-lr", rate, "--optimizer", optimizer]
+    scale = [] if noise is None else ["--noise-scale", noise]
+    answer = batchfit("plan", HERE / f"{task}.yaml", "--device", "cpu", "--memory", "8GiB", *data, *known, *scale)
     assert answer["batch"]["effective"] == batch, answer["batch"]
     return answer
+
+
+def noise_scale(task, optimizer, rate):
+    """Measured by `batchfit noise` on the training samples after half of the tuned run's steps."""
+    inputs, labels, _, _ = read_data(task)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "data.npz"
+        numpy.savez(path, features=inputs, labels=labels)
+        small, steps = BATCH[task], EPOCHS[task] * len(labels) // BATCH[task] // 2
+        sizes = ["--small-batch", small, "--big-batch", 8 * small, "--updates", 100, "--train-steps", steps]
+        return batchfit(
+            "noise", HERE / f"{task}.yaml", "--data", path, "--engine", "torch", "--optimizer", optimizer, "--learning-rate", rate, *sizes
+        )
 
 
 def settings_of(answer):
@@ -38,52 +61,64 @@ def settings_of(answer):
 
 
 def runs(task, optimizer, batch, settings, seeds=SEEDS):
-    return [train(task, optimizer, batch, seed=seed, **settings) for seed in seeds]
+    return [100 * train(task, optimizer, batch, seed=seed, **settings) for seed in seeds]
 
 
-def percent(values):
-    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}"
+def codes(answer):
+    return ", ".join(warning["code"] for warning in answer["warnings"]) or "none"
 
 
-def compare(base, values):
-    """The loss against the tuned small batch in points, and whether it is within twice its standard error."""
-    loss = 100 * (statistics.mean(base) - statistics.mean(values))
-    noise = 200 * math.sqrt((statistics.variance(base) + statistics.variance(values)) / len(values))
-    return f"{loss:+.2f}", "yes" if loss <= noise else f"no (noise {noise:.2f})"
+class Table:
+    """Rows against the tuned small batch, whose runs are the base."""
+
+    def __init__(self, task, optimizer):
+        self.task, self.optimizer, self.base = task, optimizer, None
+
+    def add(self, batch, kind, settings, warnings=""):
+        values = runs(self.task, self.optimizer, batch, settings)
+        self.base = self.base or values
+        loss = statistics.mean(self.base) - statistics.mean(values)
+        noise = 2 * math.sqrt((statistics.variance(self.base) + statistics.variance(values)) / len(values))
+        verdict = "" if values is self.base else f"{loss:+.2f} | {'yes' if loss <= noise else 'no'} ({noise:.2f})"
+        accuracy = f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+        print(f"| {batch} | {kind} | {settings['rate']:.4g} | {accuracy} | {verdict or ' | '} | {warnings} |", flush=True)
 
 
 def study(task, optimizer):
-    own = settings_of(plan(task, optimizer, BATCH, RATES[optimizer][0]))
-    tuned = {rate: statistics.mean(runs(task, optimizer, BATCH, {**own, "rate": rate}, TUNING_SEEDS)) for rate in RATES[optimizer]}
+    small, epochs = BATCH[task], EPOCHS[task]
+    own = settings_of(plan(task, optimizer, small, RATES[optimizer][0]))
+    tuned = {rate: statistics.mean(runs(task, optimizer, small, {**own, "rate": rate}, TUNING_SEEDS)) for rate in RATES[optimizer]}
     rate = max(tuned, key=tuned.get)
     own["rate"] = rate
-    base = runs(task, optimizer, BATCH, own)
-    rows = [[f"{BATCH}", "tuned", f"{rate:g}", percent(base), "", ""]]
-    warned = set()
+    measured = noise_scale(task, optimizer, rate)
+    scale = measured["noiseScale"]
+    said = "not enough samples" if scale is None else f"{scale['value']:.0f} samples ({scale['low']:.0f} to {scale['high']:.0f})"
+    print(f"\n**{task}, {optimizer}**, {epochs} epochs of {len(read_data(task)[1])} samples; noise scale {said}")
+    print("rates tried at the small batch: " + ", ".join(f"{each:g}: {value:.2f}" for each, value in tuned.items()) + "\n")
+    print("| batch | learning rate | value | validation accuracy, % | loss, points | within noise | warnings of the plan |")
+    print("| ---: | --- | ---: | ---: | ---: | --- | --- |")
+    table = Table(task, optimizer)
+    table.add(small, "tuned", own)
     for times in TIMES:
-        answer = plan(task, optimizer, BATCH * times, rate)
-        warned |= {warning["code"] for warning in answer["warnings"]}
+        batch = small * times
+        answer = plan(task, optimizer, batch, rate)
         recommended = settings_of(answer)
-        unscaled = {**own, "warmup_steps": round(own["warmup_steps"] / times)}
-        kinds = {f"recommended ({answer['learningRate']['rule']})": recommended, "unscaled": unscaled}
-        if optimizer == "adamw":
-            kinds["linear"] = {**recommended, "rate": rate * times}
-        for kind, settings in kinds.items():
-            values = runs(task, optimizer, BATCH * times, settings)
-            rows.append([f"{BATCH * times}", kind, f"{settings['rate']:g}", percent(values), *compare(base, values)])
-    print(f"\n**{task}, {optimizer}** (rates tried at batch {BATCH}: {min(RATES[optimizer]):g} to {max(RATES[optimizer]):g}; warnings: {', '.join(sorted(warned)) or 'none'})\n")
-    print("| batch | rate | value | validation accuracy, % | loss, points | within noise |\n|---:|---|---:|---:|---:|---|")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
-    sys.stdout.flush()
+        table.add(batch, f"recommended ({answer['learningRate']['rule']})", recommended, codes(answer))
+        table.add(batch, "unscaled", {**own, "warmup_steps": round(own["warmup_steps"] / times)})
+        other, factor = ("square root", math.sqrt(times)) if optimizer == "momentum" else ("linear", times)
+        table.add(batch, other, {**recommended, "rate": rate * factor})
+        if scale is not None:
+            # Samples to the same loss: 1 + B / noise scale over the same at the small batch.
+            longer = math.ceil(epochs * (1 + batch / scale["value"]) / (1 + small / scale["value"]))
+            answer = plan(task, optimizer, batch, rate, scale["value"], longer)
+            table.add(batch, f"recommended with the noise scale, {longer} epochs", {**settings_of(answer), "epochs": longer}, codes(answer))
 
 
 def main():
-    torch.set_num_threads(1)
-    for task in EPOCHS:
+    for task in sys.argv[1:] or BATCH:
         for optimizer in RATES:
             study(task, optimizer)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,10 +1,10 @@
 """
-Trains one of the study's models, and tells `batchfit tune` its validation error after every epoch:
+Trains one of the study's perceptrons in NumPy, and tells `batchfit tune` its validation error after every epoch:
 
     batchfit tune --reference-batch 16 --reference-lr 0.02 --optimizer momentum -- \\
         python3 scripts/study/train.py --task digits-mlp --optimizer momentum --batch {batch} --lr {lr}
 
-Needs torch and scikit-learn. The text task is made of what SciPy ships: which of six of its modules is a docstring's sentence from?
+Needs scikit-learn and scipy. The text task is made of what SciPy ships: which of six of its modules is a docstring's sentence from?
 """
 import argparse
 import functools
@@ -14,20 +14,21 @@ import json
 import math
 import re
 
-import torch
-from torch import nn
+import numpy as np
 
-EPOCHS = {"digits-mlp": 20, "digits-cnn": 20, "text": 10}
+EPOCHS = {"digits-mlp": 20, "text": 10}
+HIDDEN = {"digits-mlp": 128, "text": 32}
 MODULES = ["linalg", "ndimage", "optimize", "signal", "special", "stats"]
-SENTENCES, WORDS, LEAST_WORDS = 700, 2000, 8
+SENTENCES, WORDS, LEAST_WORDS = 700, 1000, 8
 VALIDATION = 0.25
+MOMENTUM, BETA1, EPS, WEIGHT_DECAY = 0.9, 0.9, 1e-8, 0.01
 
 
 def read_digits():
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    return torch.tensor(images, dtype=torch.float32) / 16, torch.tensor(labels)
+    return images / 16, labels
 
 
 def sentences_of(module):
@@ -48,69 +49,99 @@ def read_text():
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     texts, labels = [], []
-    chooser = torch.Generator().manual_seed(0)
+    chooser = np.random.default_rng(0)
     for label, name in enumerate(MODULES):
         found = sentences_of(importlib.import_module(f"scipy.{name}"))
-        chosen = torch.randperm(len(found), generator=chooser)[:SENTENCES].tolist()
+        chosen = chooser.permutation(len(found))[:SENTENCES]
         texts += [found[index] for index in chosen]
         labels += [label] * len(chosen)
-    bags = TfidfVectorizer(max_features=WORDS).fit_transform(texts).toarray()
-    return torch.tensor(bags, dtype=torch.float32), torch.tensor(labels)
+    return TfidfVectorizer(max_features=WORDS).fit_transform(texts).toarray(), np.array(labels)
 
 
 @functools.cache
 def read_data(task):
     """Training and validation samples, split the same way for every seed."""
     inputs, labels = read_text() if task == "text" else read_digits()
-    if task == "digits-cnn":
-        inputs = inputs.reshape(-1, 1, 8, 8)
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    order = np.random.default_rng(0).permutation(len(labels))
     held = int(VALIDATION * len(labels))
-    return inputs[order[held:]], labels[order[held:]], inputs[order[:held]], labels[order[:held]]
+    inputs, labels = inputs[order].astype("float32"), labels[order].astype("int64")
+    return inputs[held:], labels[held:], inputs[:held], labels[:held]
 
 
-def build(task):
-    if task == "digits-cnn":
-        first = [nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-        return nn.Sequential(*first, nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 10))
-    features, hidden, classes = (64, 128, 10) if task == "digits-mlp" else (WORDS, 64, len(MODULES))
-    return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+class Perceptron:
+    """Inputs, a hidden layer with ReLU, scores. Parameters and gradients lie in one vector each, with a view for every matrix."""
+
+    def __init__(self, sizes, random):
+        features, hidden, classes = sizes
+        shapes = [(features, hidden), (hidden,), (hidden, classes), (classes,)]
+        bounds = [features**-0.5] * 2 + [hidden**-0.5] * 2  # as torch.nn.Linear draws them
+        self.theta = np.concatenate([random.uniform(-b, b, math.prod(s)).astype("float32") for s, b in zip(shapes, bounds)])
+        self.gradient = np.zeros_like(self.theta)
+        edges = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+        self.weights, self.slopes = ([part.reshape(s) for part, s in zip(np.split(v, edges), shapes)] for v in (self.theta, self.gradient))
+
+    def scores(self, x):
+        w1, b1, w2, b2 = self.weights
+        hidden = np.maximum(x @ w1 + b1, 0)
+        return hidden, hidden @ w2 + b2
+
+    def differentiate(self, x, y):
+        """Fills `gradient` with that of the mean cross entropy."""
+        hidden, scores = self.scores(x)
+        error = np.exp(scores - scores.max(1, keepdims=True))
+        error /= error.sum(1, keepdims=True)
+        error[np.arange(len(y)), y] -= 1
+        error /= len(y)
+        below = (error @ self.weights[2].T) * (hidden > 0)
+        np.matmul(x.T, below, out=self.slopes[0])
+        below.sum(0, out=self.slopes[1])
+        np.matmul(hidden.T, error, out=self.slopes[2])
+        error.sum(0, out=self.slopes[3])
 
 
-def make_optimizer(name, parameters, rate, beta2):
-    if name == "momentum":
-        return torch.optim.SGD(parameters, lr=rate, momentum=0.9)
-    return torch.optim.AdamW(parameters, lr=rate, betas=(0.9, beta2))
+def sgd_step(model, state, rate, _beta2, _step):
+    """torch.optim.SGD with momentum."""
+    speed = state.setdefault("speed", np.zeros_like(model.theta))
+    speed *= MOMENTUM
+    speed += model.gradient
+    model.theta -= np.float32(rate) * speed
+
+
+def adamw_step(model, state, rate, beta2, step):
+    """torch.optim.AdamW."""
+    first, second = (state.setdefault(name, np.zeros_like(model.theta)) for name in ("first", "second"))
+    first += np.float32(1 - BETA1) * (model.gradient - first)
+    second += np.float32(1 - beta2) * (model.gradient**2 - second)
+    model.theta *= np.float32(1 - rate * WEIGHT_DECAY)
+    scale = np.sqrt(second) / np.float32(math.sqrt(1 - beta2**step)) + np.float32(EPS)
+    model.theta -= np.float32(rate / (1 - BETA1**step)) * first / scale
 
 
 def train(task, optimizer, batch, rate, seed, epochs=None, warmup_steps=0, warmup_from=0.0, beta2=0.999, on_epoch=None):
     """Validation accuracy after training with a linear warm-up and a cosine to zero. A run that diverges ends with what it has."""
     inputs, labels, held_inputs, held_labels = read_data(task)
     epochs = epochs or EPOCHS[task]
-    torch.manual_seed(seed)
-    model = build(task)
-    stepper = make_optimizer(optimizer, model.parameters(), rate, beta2)
+    random = np.random.default_rng(seed)
+    model = Perceptron((inputs.shape[1], HIDDEN[task], int(labels.max()) + 1), random)
+    update, state = {"momentum": sgd_step, "adamw": adamw_step}[optimizer], {}
     total = epochs * math.ceil(len(labels) / batch)
     step, accuracy = 0, 0.0
-    for epoch in range(epochs):
-        for chosen in torch.randperm(len(labels)).split(batch):
-            warm = warmup_from + (1 - warmup_from) * (step + 1) / warmup_steps if step < warmup_steps else 1.0
-            decay = 0.5 * (1 + math.cos(math.pi * step / total))
-            for group in stepper.param_groups:
-                group["lr"] = rate * min(warm, 1.0) * decay
-            loss = nn.functional.cross_entropy(model(inputs[chosen]), labels[chosen])
-            stepper.zero_grad()
-            loss.backward()
-            stepper.step()
-            step += 1
-        with torch.no_grad():
-            scores = model(held_inputs)
-            error = nn.functional.cross_entropy(scores, held_labels).item()
-            accuracy = (scores.argmax(1) == held_labels).float().mean().item()
-        if on_epoch:
-            on_epoch(epoch + 1, accuracy, error)
-        if not math.isfinite(error):
-            break
+    with np.errstate(all="ignore"):
+        for epoch in range(epochs):
+            order = random.permutation(len(labels))
+            for start in range(0, len(labels), batch):
+                chosen = order[start : start + batch]
+                warm = warmup_from + (1 - warmup_from) * (step + 1) / warmup_steps if step < warmup_steps else 1.0
+                decay = 0.5 * (1 + math.cos(math.pi * step / total))
+                model.differentiate(inputs[chosen], labels[chosen])
+                step += 1
+                update(model, state, rate * min(warm, 1.0) * decay, beta2, step)
+            if on_epoch or epoch == epochs - 1:
+                accuracy = float((model.scores(held_inputs)[1].argmax(1) == held_labels).mean())
+            if on_epoch:
+                on_epoch(epoch + 1, accuracy)
+            if not np.isfinite(model.theta).all():
+                break
     return accuracy
 
 
@@ -123,11 +154,10 @@ def main():
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seeds", type=int, default=1, help="runs whose mean counts")
     given = parser.parse_args()
-    torch.set_num_threads(1)
     curves = []
     for seed in range(given.seeds):
         curve = []
-        train(given.task, given.optimizer, given.batch, given.lr, seed, given.epochs, on_epoch=lambda _, accuracy, __: curve.append(1 - accuracy))
+        train(given.task, given.optimizer, given.batch, given.lr, seed, given.epochs, on_epoch=lambda _, accuracy: curve.append(1 - accuracy))
         curves.append(curve)
     for epoch, errors in enumerate(zip(*curves)):
         print("BATCHFIT " + json.dumps({"metric": sum(errors) / len(errors), "step": epoch + 1}), flush=True)

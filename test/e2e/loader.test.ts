@@ -12,8 +12,8 @@ const measure = (name: string, workers: string, ...flags: string[]) =>
 it('workers help a data set that waits, and their memory is told', { timeout: 300_000 }, async () => {
   const { document, exitCode } = await measure('slow', '0,4', '--samples-per-second', '5000');
   expect(exitCode).toBe(0);
-  const [alone, four, deeper, ordered] = document.points;
-  expect([alone.shuffles, deeper.shuffles, ordered.shuffles]).toEqual([true, true, false]);
+  const [alone, four, deeper] = document.points;
+  expect([alone.shuffles, document.points.at(-1).shuffles]).toEqual([true, false]);
   // 5 ms a sample: no more than 200 samples a second by one process.
   expect(alone.samplesPerSecond).toBeLessThanOrEqual(200);
   expect(four.samplesPerSecond).toBeGreaterThan(1.3 * alone.samplesPerSecond);
@@ -47,7 +47,7 @@ it('a damaged sample, a dead worker and a hang are outcomes', { timeout: 400_000
   expect([broken.exitCode, broken.document.recommended]).toEqual([4, null]);
   expect(broken.document.points[0]).toMatchObject({ outcome: 'crash', evidence: expect.stringContaining('ValueError: sample is damaged') });
   const deadly = await measure('deadly', '0,1');
-  expect(deadly.document.points).toMatchObject([
+  expect(deadly.document.points.slice(0, 2)).toMatchObject([
     { outcome: 'fits' },
     { outcome: 'crash', evidence: expect.stringContaining('worker died') },
   ]);
