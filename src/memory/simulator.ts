@@ -120,6 +120,8 @@ export class Simulator {
   reservedWithin(batch: number, capacity: number): Reserved {
     const free = this.reserved(batch, true);
     if (free.peakReserved <= capacity) return free;
+    const { bytes, breakdown } = this.tensorPeak(batch);
+    if (bytes - breakdown.workspaces > capacity) return { ...free, outOfMemory: true };
     const within = this.reserved(batch, true, { capacity, stopsWhenFull: true });
     return within.outOfMemory ? { ...free, outOfMemory: true } : within;
   }
