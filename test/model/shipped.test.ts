@@ -31,7 +31,7 @@ function numbered(graph: ModelGraph): unknown {
 
 describe('shipped graphs', () => {
   it('are many, of timm and torchvision', () => {
-    expect(shipped.filter(({ reference }) => reference.startsWith('timm:')).length).toBeGreaterThan(50);
+    expect(shipped.filter(({ reference }) => reference.startsWith('timm:')).length).toBeGreaterThan(1500);
     expect(shipped.some(({ reference }) => reference === 'torchvision:mobilenet_v2')).toBe(true);
   });
 
@@ -47,7 +47,7 @@ describe('shipped graphs', () => {
       expect(shape?.map((size) => (size === 'H' ? H?.default : size === 'W' ? W?.default : size)).join('x')).toBe(input);
       expect([reference, H !== undefined]).toEqual([reference, freeSize]);
     }
-  });
+  }, 120_000);
 
   /** Exports of the real modules as scripts/export_graphs.py wrote them, by the releases that they name. */
   it.each(readdirSync(FIXTURES))('say what %s says', async (file) => {
@@ -133,9 +133,9 @@ describe('names without a graph', () => {
   });
 
   it('that have none say why', async () => {
-    await expect(readModel('torchvision:fasterrcnn_resnet50_fpn')).rejects.toMatchObject({
+    await expect(readModel('torchvision:quantized_resnet50')).rejects.toMatchObject({
       code: 'UNSUPPORTED_MODEL',
-      message: expect.stringContaining('regions'),
+      message: expect.stringContaining('quantized models are not trained'),
     });
   });
 
