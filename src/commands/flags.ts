@@ -82,7 +82,10 @@ export const setupFlags = {
   'channels-last': boolean({ helpGroup, description: 'images and filters lie with the channel innermost (torch.channels_last)' }),
   ema: boolean({ helpGroup, description: 'keep a moving average of the weights beside them' }),
   generic: boolean({ helpGroup, description: 'bound operators that have no memory rule instead of refusing them' }),
-  framework: option({ options: FRAMEWORKS })({ helpGroup, description: `framework that trains ${standard('framework')}` }),
+  framework: option({ options: FRAMEWORKS })({
+    helpGroup,
+    description: `framework that trains ${standard('framework').replace(']', '; of Keras and TensorFlow.js models tensorflow]')}`,
+  }),
 };
 
 /** Where the training runs: a device profile's name or this machine, its memory, and the head-room kept free. */

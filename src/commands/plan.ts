@@ -15,6 +15,7 @@ import { findRemedies } from '../plan/remedies.js';
 import type { PlanInput } from '../plan/training-plan.js';
 import { type Answer, BaseCommand } from './base.js';
 import { parseSetup, setupFlags, whereFlags } from './flags.js';
+import { withFramework } from './input/framework.js';
 import { openModel } from './input/model.js';
 import { outlookOf } from './input/outlook.js';
 import { measureFlags, parseRequest, requestFlags } from './input/plan-request.js';
@@ -54,7 +55,7 @@ export default class Plan extends BaseCommand {
     ]);
     const model = readModelFacts(graph);
     const { recipe, named, fallback, optimizer } = await chooseRecipe(flags.recipe, model, flags.optimizer);
-    const setup = { ...asked, optimizer };
+    const setup = withFramework({ ...asked, optimizer }, flags.framework, graph);
     const { memory, counts, traces } = outlookOf(graph, setup, target);
     const speed = { model: graph, setup, target, maxMicro: memory.single.maxBatch.best, traces };
     const input: PlanInput = {
