@@ -124,7 +124,7 @@ export class Estimator {
     this.assumptions = assumptionsOf(model, setup);
     this.capability = capabilityNumber(target.kind, target.computeCapability);
     this.setup = resolveImplementation(withOptimizerDefault(setup), this.capability);
-    const convolves = model.nodes.some(({ op }) => op.startsWith('aten.conv'));
+    const { convolves } = simulators.traces;
     this.context = target.contextBytes
       ? measuredContext(target.contextBytes)
       : contextBytes({ target, loading: stack.moduleLoading ?? 'lazy', convolves });

@@ -111,7 +111,7 @@ function workFor(model: ModelGraph, setup: Setup, target: TargetDevice, options:
   const { traces = new StepTraces(model, setup, true), works = new Map() } = options;
   const [major = 0, minor = 0] = (target.computeCapability ?? '8.0').split('.').map(Number);
   const capability = target.kind === 'cuda' ? 10 * major + minor : target.kind === 'rocm' ? 90 : 0;
-  const generation = generationOf(capability, model);
+  const generation = generationOf(capability, traces.convolves);
   const known = works.get(generation);
   if (known) return known;
   const accumulating = setup.accumulation > 1 || setup.zeroGrad === 'to-zero';

@@ -9,27 +9,33 @@ const GENERATIONS = [80, 50, 1];
 /** The same for convolutions, whose TF32 is for some of the later ones: see ops/convolution-workspace.ts. */
 const CONVOLVING_GENERATIONS = [86, 70, 50, 1];
 
-/** The lowest capability that runs the same kernels of the model. */
-export function generationOf(capability: number, model: ModelGraph): number {
-  const convolves = model.nodes.some(({ op }) => op.startsWith('aten.conv'));
+function hasConvolutions(model: ModelGraph): boolean {
+  return model.nodes.some(({ op }) => op.startsWith('aten.conv'));
+}
+
+/** The lowest capability that runs the same kernels of a model, which has convolutions or not. */
+export function generationOf(capability: number, convolves: boolean): number {
   if (convolves && TF32_PAYS.includes(capability)) return TF32_PAYS[0] as number;
   return (convolves ? CONVOLVING_GENERATIONS : GENERATIONS).find((lowest) => capability >= lowest) ?? 0;
 }
 
 export class StepTraces {
   private readonly made = new Map<string, StepTrace>();
+  readonly convolves: boolean;
 
   constructor(
     private readonly model: ModelGraph,
     private readonly setup: Setup,
     /** Record kernels, for those who predict speed from the same traces. */
     private readonly logsKernels = false,
-  ) {}
+  ) {
+    this.convolves = hasConvolutions(model);
+  }
 
   /** The micro step at a batch. Throws for operators without a rule. */
   trace(batch: number, options: TraceOptions): StepTrace {
     const { outOfPlaceSums, accumulating } = options;
-    const capability = generationOf(options.capability, this.model);
+    const capability = generationOf(options.capability, this.convolves);
     const key = `${batch}/${capability}/${outOfPlaceSums}/${accumulating}`;
     const known = this.made.get(key);
     if (known) return known;

@@ -3,7 +3,7 @@ import { floorDivide, plus, times } from '../../../arithmetic.js';
 import { sizes, type Value } from '../../../builder.js';
 import type { Size } from '../../../graph.js';
 import { cat, pad, permute, reshape, slice, unsqueeze } from '../../../ops/views.js';
-import { layerError } from '../fields.js';
+import { type Fields, layerError } from '../fields.js';
 import { expectRank, known, type Layer, only, shapeText } from '../layer.js';
 import { channelAxis, channelsFirst, dataFormat, lastFirst, spatialAxes } from '../layout.js';
 
@@ -56,14 +56,16 @@ function amounts(raw: unknown, dimensions: number): [number, number][] | null {
   return pairs.every((part) => Array.isArray(part) && part.length === 2 && part.every(whole)) ? pairs : null;
 }
 
+const amountsOf = (fields: Fields, name: string, dimensions: number): [number, number][] =>
+  amounts(fields.raw(name) ?? 1, dimensions) ?? fields.refuse(name, 'amounts before and after', fields.raw(name));
+
 const zeroPadding =
   (dimensions: number): Layer =>
   (call) => {
     const { g, fields, place } = call;
     const x = only(call);
     expectRank(x, dimensions + 2, place);
-    const pairs =
-      amounts(fields.raw('padding') ?? 1, dimensions) ?? fields.refuse('padding', 'amounts before and after', fields.raw('padding'));
+    const pairs = amountsOf(fields, 'padding', dimensions);
     const order = dataFormat(fields) === 'channels_last' ? [0, 0, ...lastFirst(pairs)] : lastFirst(pairs);
     return pad(g, x, order);
   };
@@ -74,8 +76,7 @@ const cropping =
     const { g, fields, place } = call;
     const x = only(call);
     expectRank(x, dimensions + 2, place);
-    const pairs =
-      amounts(fields.raw('cropping') ?? 1, dimensions) ?? fields.refuse('cropping', 'amounts before and after', fields.raw('cropping'));
+    const pairs = amountsOf(fields, 'cropping', dimensions);
     return spatialAxes(x, dataFormat(fields)).reduce((value, axis, index) => {
       const [before, after] = pairs[index] as [number, number];
       return slice(g, value, axis, before, plus(value.shape[axis] as Size, -after));
