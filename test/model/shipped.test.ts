@@ -56,10 +56,12 @@ describe('shipped graphs', () => {
   });
 
   it.each([
+    ['timm', 'resnet18'],
     ['timm', 'resnet50'],
     ['timm', 'convnext_tiny'],
     ['timm', 'vit_base_patch16_224'],
     ['timm', 'efficientnet_b0'],
+    ['torchvision', 'vgg16'],
     ['torchvision', 'mobilenet_v2'],
   ])('%s:%s takes what the profile takes', async (library, name) => {
     const target = {
