@@ -3,7 +3,7 @@
  * is steady, the third settles what the allocator reserves), put together from traces of a single micro step.
  */
 import type { Setup } from '../setup.js';
-import type { Category } from '../trace/index.js';
+import { CATEGORIES, type Category } from '../trace/index.js';
 import { clippingTemporaries, optimizerStep } from './optimizers.js';
 import type { Events, StepTrace } from './step.js';
 
@@ -18,7 +18,8 @@ export interface Loop {
   events: Int32Array;
   /** For each id its size: an index into `sizes` of the traces laid end to end. */
   sizeIndex: Int32Array;
-  categories: Category[];
+  /** For each id its category: an index into CATEGORIES. */
+  categories: Uint8Array;
   /** Where each phase of each step begins. */
   marks: { at: number; phase: LoopPhase | 'between'; step: number }[];
 }
@@ -64,7 +65,7 @@ export function buildLoop(traces: LoopTraces, setup: Setup): Loop {
 class LoopBuilder {
   private readonly events: Events = [];
   private readonly sizeIndex: number[] = [];
-  private readonly categories: Category[] = [];
+  private readonly categories: number[] = [];
   private readonly marks: Loop['marks'] = [];
   /** Ids of a trace's storages in the micro step that runs, by local id. */
   private ids: number[] = [];
@@ -83,14 +84,18 @@ class LoopBuilder {
     const { fresh } = this.traces;
     for (let id = 0; id < fresh.permanent; id++) this.birth(id, fresh.categories[id] as Category);
     for (let step = 0; step < STEPS; step++) this.step(step);
-    const { categories, marks } = this;
-    return { events: Int32Array.from(this.events), sizeIndex: Int32Array.from(this.sizeIndex), categories, marks };
+    return {
+      events: Int32Array.from(this.events),
+      sizeIndex: Int32Array.from(this.sizeIndex),
+      categories: Uint8Array.from(this.categories),
+      marks: this.marks,
+    };
   }
 
   private birth(sizeIndex: number, category: Category): number {
     const id = this.sizeIndex.length;
     this.sizeIndex.push(sizeIndex);
-    this.categories.push(category);
+    this.categories.push(CATEGORIES.indexOf(category));
     this.events.push(id);
     return id;
   }

@@ -3,7 +3,7 @@ import type { Setup } from '../setup.js';
 import { MallocAllocator } from './allocators/malloc.js';
 import { BfcAllocator, type Chunk } from './allocators/tensorflow-bfc.js';
 import type { Loop } from './loop.js';
-import type { ReplayOptions, Reserved } from './replay.js';
+import { type ReplayOptions, type Reserved, WORKSPACES } from './replay.js';
 
 export const ALLOCATORS = ['cuda-caching', 'tensorflow-bfc', 'malloc'] as const;
 export type AllocatorName = (typeof ALLOCATORS)[number];
@@ -55,7 +55,7 @@ function play({ events, sizeIndex, categories }: Loop, sizes: Float64Array, play
   for (const event of events) {
     const id = event >= 0 ? event : -1 - event;
     const bytes = sizes[sizeIndex[id] as number] as number;
-    if (bytes === 0 || categories[id] === 'workspaces') continue;
+    if (bytes === 0 || categories[id] === WORKSPACES) continue;
     if (event < 0) player.death(id);
     else if (!player.birth(id, bytes)) return;
   }

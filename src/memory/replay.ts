@@ -17,19 +17,27 @@ export interface TensorPeak {
 /** Walks the loop and finds the steady step's peak, then walks up to there and finds what it is made of. */
 export function tensorPeak(loop: Loop, sizes: Float64Array): TensorPeak {
   const { events, sizeIndex, marks } = loop;
-  const rounded = sizes.map((bytes) => (bytes === 0 ? 0 : roundSize(bytes)));
+  const rounded = new Float64Array(sizes.length);
+  for (let i = 0; i < sizes.length; i++) rounded[i] = sizes[i] === 0 ? 0 : roundSize(sizes[i] as number);
   const phasePeaks = { forward: 0, backward: 0, optimizer: 0 };
   let [current, peak, peakEvent] = [0, 0, -1];
   let at: LoopPhase = 'forward';
   for (let m = -1; m < marks.length; m++) {
     const { phase, step } = marks[m] ?? { phase: 'between', step: -1 };
+    if (step > STEADY_STEP) break;
     const end = marks[m + 1]?.at ?? events.length;
-    let [highest, highestEvent] = [0, -1];
+    let highest = 0;
+    let highestEvent = -1;
     for (let i = marks[m]?.at ?? 0; i < end; i++) {
       const event = events[i] as number;
-      if (event < 0) current -= rounded[sizeIndex[-1 - event] as number] as number;
-      else current += rounded[sizeIndex[event] as number] as number;
-      if (current > highest && event >= 0) [highest, highestEvent] = [current, i];
+      if (event < 0) {
+        current -= rounded[sizeIndex[-1 - event] as number] as number;
+        continue;
+      }
+      current += rounded[sizeIndex[event] as number] as number;
+      if (current <= highest) continue;
+      highest = current;
+      highestEvent = i;
     }
     if (step !== STEADY_STEP || phase === 'between') continue;
     if (highest > phasePeaks[phase]) phasePeaks[phase] = highest;
@@ -41,17 +49,23 @@ export function tensorPeak(loop: Loop, sizes: Float64Array): TensorPeak {
 /** What lives after an event, by category. */
 function liveAt(loop: Loop, sizes: Float64Array, rounded: Float64Array, last: number): Pick<TensorPeak, 'requestedBytes' | 'breakdown'> {
   const { events, sizeIndex, categories } = loop;
-  const breakdown = Object.fromEntries(CATEGORIES.map((c) => [c, 0])) as Record<Category, number>;
+  const live = new Float64Array(CATEGORIES.length);
   let requestedBytes = 0;
   for (let i = 0; i <= last; i++) {
     const event = events[i] as number;
-    const [id, sign] = event >= 0 ? [event, 1] : [-1 - event, -1];
+    const id = event >= 0 ? event : -1 - event;
+    const sign = event >= 0 ? 1 : -1;
     const size = sizeIndex[id] as number;
+    const category = categories[id] as number;
     requestedBytes += sign * (sizes[size] as number);
-    breakdown[categories[id] as Category] += sign * (rounded[size] as number);
+    live[category] = (live[category] as number) + sign * (rounded[size] as number);
   }
+  const breakdown = Object.fromEntries(CATEGORIES.map((name, i) => [name, live[i]])) as Record<Category, number>;
   return { requestedBytes, breakdown };
 }
+
+/** The category of what a library asks for during one call, in a loop's numbers. */
+export const WORKSPACES = CATEGORIES.indexOf('workspaces');
 
 export interface Reserved {
   peakAllocated: number;
@@ -68,27 +82,23 @@ export interface ReplayOptions extends CachingAllocatorOptions {
 /** Plays the loop through the CUDA caching allocator; `workspaces` are library buffers made in the first step. */
 export function replay(loop: Loop, sizes: Float64Array, options: ReplayOptions = {}, workspaces: readonly number[] = []): Reserved {
   const allocator = new CachingAllocator(options);
-  const { events, sizeIndex, categories } = loop;
-  const blocks = new Int32Array(sizeIndex.length);
-  const firstForward = loop.marks[0]?.at ?? 0;
+  const { events, sizeIndex, categories, marks } = loop;
+  const blocks = new Int32Array(sizeIndex.length).fill(NO_BLOCK);
+  const firstForward = marks[0]?.at ?? 0;
   for (let i = 0; i < events.length; i++) {
     if (i === firstForward) for (const bytes of workspaces) allocator.allocate(bytes);
     const event = events[i] as number;
-    const id = event >= 0 ? event : -1 - event;
-    const bytes = sizes[sizeIndex[id] as number] as number;
-    if (bytes === 0) continue;
     if (event < 0) {
-      if (blocks[id] !== NO_BLOCK) allocator.free(blocks[id] as Block);
-    } else {
-      // Without room for a workspace cuDNN takes an algorithm that needs none.
-      blocks[id] = allocator.allocate(bytes, categories[id] === 'workspaces');
-      if (allocator.outOfMemory && options.stopsWhenFull) break;
+      const block = blocks[-1 - event] as Block;
+      if (block !== NO_BLOCK) allocator.free(block);
+      continue;
     }
+    const bytes = sizes[sizeIndex[event] as number] as number;
+    if (bytes === 0) continue;
+    // Without room for a workspace cuDNN takes an algorithm that needs none.
+    blocks[event] = allocator.allocate(bytes, categories[event] === WORKSPACES);
+    if (allocator.outOfMemory && options.stopsWhenFull) break;
   }
-  return {
-    peakAllocated: allocator.peakAllocated,
-    peakReserved: allocator.peakReserved,
-    retries: allocator.retries,
-    outOfMemory: allocator.outOfMemory,
-  };
+  const { peakAllocated, peakReserved, retries, outOfMemory } = allocator;
+  return { peakAllocated, peakReserved, retries, outOfMemory };
 }

@@ -36,6 +36,8 @@ export class Simulator {
   private readonly peaks = new Map<number, TensorPeak>();
   /** Null where two batches differ in more than sizes, undefined until it is asked for. */
   private line: Line | null | undefined;
+  /** What followed from the line last: one batch is asked for several figures. */
+  private latest: (Traced & { batch: number }) | null = null;
 
   constructor(
     model: ModelGraph,
@@ -65,9 +67,13 @@ export class Simulator {
     if (batch === 1 || this.traced.has(batch)) return this.exact(batch);
     if (this.line === undefined) this.line = this.fit();
     if (!this.line) return this.exact(batch);
+    if (this.latest?.batch === batch) return this.latest;
     const { from, slopes } = this.line;
     const distance = batch - this.line.batch;
-    return { ...from, sizes: from.sizes.map((bytes, i) => bytes + (slopes[i] as number) * distance) };
+    const sizes = new Float64Array(slopes.length);
+    for (let i = 0; i < sizes.length; i++) sizes[i] = (from.sizes[i] as number) + (slopes[i] as number) * distance;
+    this.latest = { ...from, sizes, batch };
+    return this.latest;
   }
 
   private fit(): Line | null {
@@ -105,7 +111,7 @@ export class Simulator {
 
   /** What the CUDA caching allocator reserves for the loop alone, or with the libraries' workspaces. */
   reserved(batch: number, withWorkspaces: boolean, options: ReplayOptions = {}): Reserved {
-    const key = `${batch}/${withWorkspaces}/${options.capacity ?? ''}/${options.stopsWhenFull ?? false}`;
+    const key = keyOf(batch, withWorkspaces, options);
     const known = this.replayed.get(key);
     if (known) return known;
     const { loop, sizes, traces } = this.at(batch);
@@ -128,6 +134,14 @@ export class Simulator {
 
   /** Whether the loop runs with workspaces when no more than `capacity` may be reserved. */
   fitsWithin(batch: number, capacity: number): boolean {
+    const free = this.replayed.get(keyOf(batch, true));
+    if (free && free.peakReserved <= capacity) return true;
+    const { bytes, breakdown } = this.tensorPeak(batch);
+    if (bytes - breakdown.workspaces > capacity) return false;
     return !this.reserved(batch, true, { capacity, stopsWhenFull: true }).outOfMemory;
   }
+}
+
+function keyOf(batch: number, withWorkspaces: boolean, { capacity, stopsWhenFull = false }: ReplayOptions = {}): string {
+  return `${batch}/${withWorkspaces}/${capacity ?? ''}/${stopsWhenFull}`;
 }

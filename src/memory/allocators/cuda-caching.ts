@@ -28,90 +28,147 @@ export type Block = number;
 /** Stands where there is no block. */
 export const NO_BLOCK = -1;
 
-/** Blocks cut from segments: sizes, addresses, and the neighbours in their segment. */
+/** Blocks cut from segments: sizes, addresses, and the neighbours in their segment. A merged block's number is used again. */
 class Blocks {
-  readonly size: number[] = [];
-  readonly address: number[] = [];
-  readonly small: boolean[] = [];
-  readonly free: boolean[] = [];
-  readonly previous: Block[] = [];
-  readonly next: Block[] = [];
+  // Typed, and written in place: a replay makes tens of thousands of blocks.
+  size = new Float64Array(1024);
+  address = new Float64Array(1024);
+  previous = new Int32Array(1024);
+  next = new Int32Array(1024);
+  small = new Uint8Array(1024);
+  free = new Uint8Array(1024);
+  private made = 0;
+  private readonly spare: Block[] = [];
 
   add(size: number, address: number, small: boolean): Block {
-    this.address.push(address);
-    this.small.push(small);
-    this.free.push(false);
-    this.previous.push(NO_BLOCK);
-    this.next.push(NO_BLOCK);
-    return this.size.push(size) - 1;
+    const block = this.spare.pop() ?? this.made++;
+    if (block === this.size.length) this.grow();
+    this.size[block] = size;
+    this.address[block] = address;
+    this.small[block] = small ? 1 : 0;
+    this.free[block] = 0;
+    this.previous[block] = NO_BLOCK;
+    this.next[block] = NO_BLOCK;
+    return block;
+  }
+
+  /** Makes a block and the one after it one. */
+  merge(block: Block, after: Block): void {
+    const { size, previous, next } = this;
+    size[block] = (size[block] as number) + (size[after] as number);
+    const further = next[after] as Block;
+    next[block] = further;
+    if (further !== NO_BLOCK) previous[further] = block;
+    this.spare.push(after);
+  }
+
+  private grow(): void {
+    this.size = enlarged(this.size);
+    this.address = enlarged(this.address);
+    this.previous = enlarged(this.previous);
+    this.next = enlarged(this.next);
+    this.small = enlarged(this.small);
+    this.free = enlarged(this.free);
   }
 }
 
-/** Free blocks by size, then by address: best fit is the first that is large enough. */
+function enlarged<T extends Float64Array | Int32Array | Uint8Array>(column: T): T {
+  const larger = new (column.constructor as new (length: number) => T)(2 * column.length);
+  larger.set(column);
+  return larger;
+}
+
+/**
+ * Free blocks by size, then by address: best fit is the first that is large enough. Training makes hundreds of blocks of
+ * few sizes, so each size has its own list, the lowest address last: most come and go there.
+ */
 class Pool {
-  // Typed, so that making room in the middle is one move of memory.
-  private members = new Int32Array(256);
-  private sizes = new Float64Array(256);
-  private length = 0;
+  /** The sizes that there are blocks of, ascending, and their blocks. */
+  private readonly sizes: number[] = [];
+  private readonly lists: Block[][] = [];
+  private readonly spare: Block[][] = [];
 
   constructor(private readonly blocks: Blocks) {}
 
-  private position(size: number, address: number): number {
-    const { sizes, members } = this;
+  /** Index of the first list of blocks of at least this size. */
+  private position(size: number): number {
+    const { sizes } = this;
     let low = 0;
-    let high = this.length;
+    let high = sizes.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      const at = sizes[middle] as number;
-      if (at < size || (at === size && (this.blocks.address[members[middle] as Block] as number) < address)) low = middle + 1;
+      if ((sizes[middle] as number) < size) low = middle + 1;
       else high = middle;
     }
     return low;
   }
+
   add(block: Block): void {
-    const size = this.blocks.size[block] as number;
-    const at = this.position(size, this.blocks.address[block] as number);
-    if (this.length === this.members.length) this.grow();
-    this.move(at, at + 1);
-    this.sizes[at] = size;
-    this.members[at] = block;
-    this.length++;
+    const { address, size } = this.blocks;
+    const bytes = size[block] as number;
+    const at = this.position(bytes);
+    if (this.sizes[at] !== bytes) this.open(at, bytes);
+    const list = this.lists[at] as Block[];
+    const from = address[block] as number;
+    let i = list.push(block) - 1;
+    for (; i > 0 && (address[list[i - 1] as Block] as number) < from; i--) list[i] = list[i - 1] as Block;
+    list[i] = block;
   }
+
   remove(block: Block): void {
-    this.removeAt(this.position(this.blocks.size[block] as number, this.blocks.address[block] as number));
+    const at = this.position(this.blocks.size[block] as number);
+    const list = this.lists[at] as Block[];
+    // Each moves one place down, from the last to where the block was.
+    let above = list.pop() as Block;
+    for (let i = list.length - 1; above !== block; i--) {
+      const here = list[i] as Block;
+      list[i] = above;
+      above = here;
+    }
+    if (list.length === 0) this.close(at);
   }
+
   takeBest(size: number): Block {
-    const at = this.position(size, -1);
-    if (at === this.length) return NO_BLOCK;
-    const block = this.members[at] as Block;
-    this.removeAt(at);
+    const at = this.position(size);
+    const list = this.lists[at];
+    if (!list) return NO_BLOCK;
+    const block = list.pop() as Block;
+    if (list.length === 0) this.close(at);
     return block;
   }
-  private removeAt(at: number): void {
-    this.move(at + 1, at);
-    this.length--;
+
+  private open(at: number, bytes: number): void {
+    const { sizes, lists } = this;
+    sizes.push(bytes);
+    lists.push(this.spare.pop() ?? []);
+    const list = lists[lists.length - 1] as Block[];
+    for (let i = sizes.length - 1; i > at; i--) {
+      sizes[i] = sizes[i - 1] as number;
+      lists[i] = lists[i - 1] as Block[];
+    }
+    sizes[at] = bytes;
+    lists[at] = list;
   }
-  /** Moves all from one place on to another. */
-  private move(from: number, to: number): void {
-    this.sizes.copyWithin(to, from, this.length);
-    this.members.copyWithin(to, from, this.length);
+
+  private close(at: number): void {
+    const { sizes, lists } = this;
+    this.spare.push(lists[at] as Block[]);
+    for (let i = at + 1; i < sizes.length; i++) {
+      sizes[i - 1] = sizes[i] as number;
+      lists[i - 1] = lists[i] as Block[];
+    }
+    sizes.pop();
+    lists.pop();
   }
-  private grow(): void {
-    const { members, sizes } = this;
-    this.members = new Int32Array(2 * this.length);
-    this.sizes = new Float64Array(2 * this.length);
-    this.members.set(members);
-    this.sizes.set(sizes);
-  }
-  /** Whole segments without a block in use. */
+
+  /** Frees whole segments without a block in use. */
   drain(): number {
-    const { previous, next } = this.blocks;
+    const { previous, next, size } = this.blocks;
     let bytes = 0;
-    for (let i = this.length - 1; i >= 0; i--) {
-      const block = this.members[i] as Block;
+    for (const block of this.lists.flat()) {
       if (previous[block] !== NO_BLOCK || next[block] !== NO_BLOCK) continue;
-      bytes += this.sizes[i] as number;
-      this.removeAt(i);
+      bytes += size[block] as number;
+      this.remove(block);
     }
     return bytes;
   }
@@ -150,26 +207,31 @@ export class CachingAllocator {
     const size = roundSize(bytes);
     const small = size <= SMALL_SIZE;
     const pool = small ? this.small : this.large;
+    const { blocks } = this;
     let block = pool.takeBest(size);
     if (block === NO_BLOCK) block = this.newSegment(size, small, optional);
     if (block === NO_BLOCK) return block;
-    const { blocks } = this;
     const rest = (blocks.size[block] as number) - size;
-    if (small || this.expandable ? rest >= MIN_BLOCK : rest > SMALL_SIZE) {
-      const remaining = blocks.add(rest, (blocks.address[block] as number) + size, small);
-      const next = blocks.next[block] as Block;
-      blocks.free[remaining] = true;
-      blocks.previous[remaining] = block;
-      blocks.next[remaining] = next;
-      if (next !== NO_BLOCK) blocks.previous[next] = remaining;
-      blocks.next[block] = remaining;
-      blocks.size[block] = size;
-      pool.add(remaining);
-    }
-    blocks.free[block] = false;
+    if (small || this.expandable ? rest >= MIN_BLOCK : rest > SMALL_SIZE) pool.add(this.split(block, size));
+    blocks.free[block] = 0;
     this.allocated += blocks.size[block] as number;
     if (this.allocated > this.peakAllocated) this.peakAllocated = this.allocated;
     return block;
+  }
+
+  /** Cuts a block down to `size` and returns the free rest. */
+  private split(block: Block, size: number): Block {
+    const { blocks } = this;
+    const rest = (blocks.size[block] as number) - size;
+    const remaining = blocks.add(rest, (blocks.address[block] as number) + size, blocks.small[block] === 1);
+    const next = blocks.next[block] as Block;
+    blocks.free[remaining] = 1;
+    blocks.previous[remaining] = block;
+    blocks.next[remaining] = next;
+    if (next !== NO_BLOCK) blocks.previous[next] = remaining;
+    blocks.next[block] = remaining;
+    blocks.size[block] = size;
+    return remaining;
   }
 
   private newSegment(size: number, small: boolean, optional: boolean): Block {
@@ -192,31 +254,22 @@ export class CachingAllocator {
   }
 
   free(block: Block): void {
-    const { size, small, free, previous, next } = this.blocks;
-    this.allocated -= size[block] as number;
-    const pool = small[block] ? this.small : this.large;
+    const { blocks } = this;
+    this.allocated -= blocks.size[block] as number;
+    const pool = blocks.small[block] ? this.small : this.large;
+    blocks.free[block] = 1;
     let merged = block;
-    free[block] = true;
-    const before = previous[block] as Block;
-    if (before !== NO_BLOCK && free[before]) {
+    const before = blocks.previous[block] as Block;
+    if (before !== NO_BLOCK && blocks.free[before] === 1) {
       pool.remove(before);
-      this.merge(before, block);
+      blocks.merge(before, block);
       merged = before;
     }
-    const after = next[merged] as Block;
-    if (after !== NO_BLOCK && free[after]) {
+    const after = blocks.next[merged] as Block;
+    if (after !== NO_BLOCK && blocks.free[after] === 1) {
       pool.remove(after);
-      this.merge(merged, after);
+      blocks.merge(merged, after);
     }
     pool.add(merged);
-  }
-
-  /** Makes a block and the one after it one. */
-  private merge(block: Block, after: Block): void {
-    const { size, previous, next } = this.blocks;
-    size[block] = (size[block] as number) + (size[after] as number);
-    const further = next[after] as Block;
-    next[block] = further;
-    if (further !== NO_BLOCK) previous[further] = block;
   }
 }
