@@ -39,6 +39,8 @@ export class GradientFunction {
     readonly name: string,
     readonly sequence: number,
     readonly backward: Backward,
+    /** Index of the instruction that recorded it. */
+    readonly instruction: number,
   ) {}
 }
 
@@ -106,6 +108,7 @@ function countPending(root: GradientFunction, leaves: readonly Leaf[]): void {
 }
 
 function runFunction(s: Session, node: GradientFunction, leaves: readonly Leaf[], ready: ReadyQueue): void {
+  s.marks?.enter(node.instruction);
   const grads = node.outputs.map((_, i) => node.buffer[i] ?? null);
   node.buffer = [];
   const needs = node.edges.map((edge) => edge !== null);

@@ -49,6 +49,7 @@ function execute(s: Session, program: Program, values: Values, types: Types, ind
   const named: Named = {};
   for (const [name, operand] of instruction.named) named[name] = typed(resolve(operand, values, size));
   s.tape.instruction = index;
+  s.marks?.enter(index);
   const result = call(s, instruction.op, args, named, instruction.rule);
   const list = Array.isArray(result) ? result : [result];
   list.forEach((t, i) => {

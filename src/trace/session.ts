@@ -6,6 +6,7 @@ import type { Attention } from '../setup.js';
 import { addEdge, type Backward, GradientFunction } from './autograd.js';
 import { ELEMENT_BYTES, type ElementType, isFloating } from './dtype.js';
 import type { KernelLog } from './kernels.js';
+import type { LayerMarks } from './layer-marks.js';
 import { type Category, Tape } from './tape.js';
 import { contiguousStrides, likeStrides, product, Storage, Tensor } from './tensor.js';
 
@@ -53,6 +54,8 @@ export class Session {
   readonly tape = new Tape();
   /** Records kernels where the caller wants them. */
   log: KernelLog | null = null;
+  /** Notes which repeated layer runs, where a trace will be laid out for more of them. */
+  marks: LayerMarks | null = null;
   gradientsEnabled = true;
   /** Set while an operator that autocast has already handled runs. */
   autocastSuspended = 0;
@@ -213,7 +216,7 @@ export class Session {
     backward: Backward,
   ): void {
     if (!this.records(inputs)) return;
-    const node = new GradientFunction(name, this.sequence++, backward);
+    const node = new GradientFunction(name, this.sequence++, backward, this.tape.instruction);
     for (const t of inputs) addEdge(node, t);
     // A recomputation's own graph is thrown away: what it saves goes to the function that waits for it.
     if (this.frame) this.enterFrame(this.frame, node, saved);
@@ -236,10 +239,15 @@ export class Session {
   /** `t.requires_grad_()` on a result without history: a leaf, whose gradient the graph keeps as long as it lives. */
   makeLeaf(t: Tensor): void {
     if (t.requiresGrad || !this.gradientsEnabled) return;
-    const node: GradientFunction = new GradientFunction('AccumulateGrad', this.sequence++, ([grad]) => {
-      if (grad) node.held.push(this.retain(grad));
-      return [];
-    });
+    const node: GradientFunction = new GradientFunction(
+      'AccumulateGrad',
+      this.sequence++,
+      ([grad]) => {
+        if (grad) node.held.push(this.retain(grad));
+        return [];
+      },
+      this.tape.instruction,
+    );
     node.outputs.push({ shape: t.shape, type: t.type });
     node.held.push(this.take(this.alias(t)));
     this.setHistory(t, node, 0);

@@ -1,24 +1,22 @@
 /** One micro step of training on tensors without values: forward, backward, and what is dropped when. */
 import { BatchfitError, MissingError, UsageError } from '../errors.js';
-import type { DType, ModelGraph } from '../model/graph.js';
+import type { ModelGraph, Parameter } from '../model/graph.js';
 import { outerWeights } from '../model/methods/heads.js';
 import { trainedGraph } from '../model/methods/trained.js';
-import { bindSizes, type SymbolValues } from '../model/sizes.js';
+import type { SymbolValues } from '../model/sizes.js';
 import type { Setup } from '../setup.js';
-import { type Leaf, runBackward } from './autograd.js';
 import { ELEMENT_BYTES, type ElementType } from './dtype.js';
-import { runForward, type Values } from './forward.js';
+import { type Folding, foldingOf } from './folding.js';
 import { type Kernel, KernelLog } from './kernels.js';
-import { type Program, programOf, UNKNOWN_HINT } from './program.js';
-import { clearCastCache } from './registry.js';
+import { programOf, UNKNOWN_HINT } from './program.js';
+import { type Events, placeHead, type Recording, record } from './recording.js';
 import { Session } from './session.js';
-import { communicationBuffers, sharesOf } from './sharding.js';
+import { sharesOf } from './sharding.js';
 import type { Category } from './tape.js';
-import { channelsLastStrides, contiguousStrides, type Tensor } from './tensor.js';
 import { splitGraph } from './tensor-parallel.js';
+import { unfold } from './unfolding.js';
 
-/** Births (id) and deaths (-1 - id) of storages, in order. */
-export type Events = number[];
+export type { Events } from './recording.js';
 
 export interface StepTrace {
   /** What was traced: the model as the setup's method trains it. */
@@ -81,15 +79,22 @@ function autocastTypeOf(setup: Setup): ElementType | null {
 /** Traces one forward and backward pass of `model`. Throws for operators without a rule. */
 export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions): StepTrace {
   const whole = trainedGraph(model, setup);
-  const program = programOf(splitGraph(whole, setup.tensorParallel), setup.generic);
-  if (setup.checkpointing !== 'none' && program.regions.length === 0) {
-    throw new MissingError(
-      'NO_CHECKPOINTS',
-      `${model.name} names no module calls to recompute`,
-      'use --checkpointing none, or add "checkpoints" to the graph',
-    );
-  }
-  const s = new Session({
+  const graph = splitGraph(whole, setup.tensorParallel);
+  const folding = foldingOf(graph);
+  const recording = (folding && recordFolded(folding, setup, options)) ?? recordGraph(graph, null, setup, options);
+  return { ...stepTraceOf(recording, graph, setup), ...countsOf(whole) };
+}
+
+function recordFolded(folding: Folding, setup: Setup, options: TraceOptions): Recording | null {
+  const folded = recordGraph(folding.graph, folding.layerOf, setup, options);
+  const s = sessionOf(setup, options);
+  const { head, makeInputs } = placeHead(s, folding.whole, setup, options.accumulating, symbolsFor(folding.whole, setup.batch));
+  const { bytes, category, maker } = s.tape;
+  return unfold(folding, folded, { head, bytes, categories: category, makers: maker, makeInputs });
+}
+
+function sessionOf(setup: Setup, options: TraceOptions): Session {
+  return new Session({
     modelType: modelTypeOf(setup),
     autocast: autocastTypeOf(setup),
     attention: setup.attention,
@@ -97,170 +102,73 @@ export function traceStep(model: ModelGraph, setup: Setup, options: TraceOptions
     outOfPlaceSums: options.outOfPlaceSums,
     selective: setup.checkpointing === 'selective',
   });
+}
+
+function recordGraph(graph: ModelGraph, layerOf: Int32Array | null, setup: Setup, options: TraceOptions): Recording {
+  const program = programOf(graph, setup.generic);
+  if (setup.checkpointing !== 'none' && program.regions.length === 0) {
+    throw new MissingError(
+      'NO_CHECKPOINTS',
+      `${graph.name} names no module calls to recompute`,
+      'use --checkpointing none, or add "checkpoints" to the graph',
+    );
+  }
+  const s = sessionOf(setup, options);
   if (options.logsKernels) s.log = new KernelLog(s);
   try {
-    return { ...new MicroStep(s, program, setup, options.accumulating).trace(), ...countsOf(whole) };
+    return record(s, program, setup, { accumulating: options.accumulating, symbols: symbolsFor(graph, setup.batch), layerOf });
   } catch (error) {
     if (program.assumed.length === 0 || error instanceof BatchfitError) throw error;
     const names = program.assumed.join(', ');
-    throw new UsageError('NOT_COVERED', `${model.name}: what ${names} makes has a shape that only a rule could tell`, UNKNOWN_HINT);
+    throw new UsageError('NOT_COVERED', `${graph.name}: what ${names} makes has a shape that only a rule could tell`, UNKNOWN_HINT);
   }
+}
+
+function stepTraceOf(recording: Recording, graph: ModelGraph, setup: Setup): Omit<StepTrace, 'parameters' | 'trainableParameters'> {
+  const { head, forwardBlocks: _forward, backwardBlocks: _backward, hasGradient, bytes, ...rest } = recording;
+  return {
+    ...rest,
+    graph,
+    bytes: sharedBytes(recording, graph, setup),
+    permanent: head.permanent,
+    trained: trainedWeights(recording, graph, setup),
+    multipliesMatrices: recording.kernels.has('matrix product'),
+  };
 }
 
 /** Weights of the whole model, also where a device holds a part of them. */
 function countsOf({ parameters }: ModelGraph): Pick<StepTrace, 'parameters' | 'trainableParameters'> {
-  const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
   return {
-    parameters: parameters.reduce((sum, p) => sum + (p.values ?? elements(p.shape)), 0),
-    trainableParameters: parameters.reduce((sum, p) => sum + (p.trainable === false ? 0 : elements(p.shape)), 0),
+    parameters: parameters.reduce((sum, p) => sum + (p.values ?? elementsOf(p)), 0),
+    trainableParameters: parameters.reduce((sum, p) => sum + (p.trainable === false ? 0 : elementsOf(p)), 0),
   };
 }
 
-class MicroStep {
-  private readonly values: Values;
-  private readonly leaves: Leaf[] = [];
-  private readonly symbols: SymbolValues;
+function elementsOf({ shape }: Parameter): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
 
-  constructor(
-    private readonly s: Session,
-    private readonly program: Program,
-    private readonly setup: Setup,
-    private readonly accumulating: boolean,
-  ) {
-    this.values = new Array<Tensor | null>(program.slots).fill(null);
-    this.symbols = symbolsFor(program.graph, setup.batch);
-  }
+function trainedWeights({ hasGradient }: Recording, graph: ModelGraph, setup: Setup): StepTrace['trained'] {
+  const outer = setup.optimizer === 'muon' ? outerWeights(graph) : null;
+  const { states } = sharesOf(setup);
+  // DeepSpeed's optimizer runs on its master copy.
+  const stateBytes = (type: ElementType): number => (setup.sharding.startsWith('zero') ? 4 : ELEMENT_BYTES[type]);
+  return graph.parameters.flatMap((p, i) => {
+    if (!hasGradient[i]) return [];
+    const type = p.dtype === undefined || p.dtype === 'model' ? modelTypeOf(setup) : p.dtype;
+    const hidden = outer ? { hidden: !outer.has(p.name) } : {};
+    if (states === 1) return [{ shape: p.shape, bytes: elementsOf(p) * ELEMENT_BYTES[type], type, ...hidden }];
+    const part = Math.ceil(elementsOf(p) / states);
+    return [{ shape: [part], bytes: part * stateBytes(type), type, ...hidden }];
+  });
+}
 
-  trace(): Omit<StepTrace, 'parameters' | 'trainableParameters'> {
-    const { s, program } = this;
-    this.makeWeights();
-    const permanent = s.tape.bytes.length;
-    if (this.accumulating) this.makeGradients();
-    this.cut();
-    this.makeInputs();
-    const makeInputs = this.cut();
-    runForward(s, program, this.values, { symbols: this.symbols, checkpointing: this.setup.checkpointing !== 'none' });
-    clearCastCache(s);
-    const loss = this.takeSlot(program.lossSlot) as Tensor;
-    const outputs = program.outputSlots.map((slot) => this.takeSlot(slot));
-    if (!this.setup.keepOutputs) for (const t of outputs) s.release(t);
-    const forward = this.cut();
-    runBackward(s, loss, this.leaves);
-    const backward = this.cut();
-    const trained = this.trainedWeights();
-    s.release(loss);
-    const dropLoss = this.cut();
-    for (const slot of program.inputSlots) s.release(this.takeSlot(slot));
-    const dropInputs = this.cut();
-    if (this.setup.keepOutputs) for (const t of outputs) s.release(t);
-    const dropOutputs = this.cut();
-    for (const leaf of this.leaves) s.release(leaf.gradient);
-    const dropGradients = this.cut();
-    return {
-      graph: program.graph,
-      bytes: this.sharedBytes(permanent),
-      categories: s.tape.category,
-      permanent,
-      makers: s.tape.maker,
-      makeInputs,
-      forward,
-      backward,
-      dropLoss,
-      dropInputs,
-      dropOutputs,
-      dropGradients,
-      trained,
-      multipliesMatrices: s.tape.kernels.has('matrix product'),
-      kernels: s.tape.kernels,
-      kernelLog: s.log?.kernels ?? null,
-    };
-  }
-
-  private trainedWeights(): StepTrace['trained'] {
-    const outer = this.setup.optimizer === 'muon' ? outerWeights(this.program.graph) : null;
-    const names = this.program.graph.parameters.filter((p) => p.trainable !== false).map((p) => p.name);
-    const { states } = sharesOf(this.setup);
-    // DeepSpeed's optimizer runs on its master copy.
-    const stateBytes = (type: ElementType): number => (this.setup.sharding.startsWith('zero') ? 4 : ELEMENT_BYTES[type]);
-    return this.leaves.flatMap(({ tensor, gradient }, i) => {
-      const { type } = tensor;
-      const part = states > 1 ? [Math.ceil(tensor.elements / states)] : null;
-      const [shape, bytes] = part ? [part, (part[0] as number) * stateBytes(type)] : [tensor.shape, tensor.bytes];
-      return gradient ? [{ shape, bytes, type, ...(outer ? { hidden: !outer.has(names[i] as string) } : {}) }] : [];
-    });
-  }
-
-  /** The events since the last cut. */
-  private cut(): Events {
-    return this.s.tape.events.splice(0);
-  }
-
-  private takeSlot(slot: number): Tensor | null {
-    const t = this.values[slot] ?? null;
-    this.values[slot] = null;
-    return t;
-  }
-
-  private makeWeights(): void {
-    const { s, program } = this;
-    s.newCategory = 'parameters';
-    program.graph.parameters.forEach((p, i) => {
-      const t = s.take(this.empty(p.shape, p.dtype ?? 'model'));
-      if (p.trainable !== false) {
-        t.requiresGrad = true;
-        t.parameter = this.leaves.length;
-        this.leaves.push({ tensor: t, gradient: null });
-      }
-      this.values[program.parameterSlots[i] as number] = t;
-    });
-    program.graph.buffers.forEach((b, i) => {
-      this.values[program.bufferSlots[i] as number] = s.take(this.empty(b.shape, b.dtype));
-    });
-    if (this.setup.ema)
-      for (const slot of [...program.parameterSlots, ...program.bufferSlots]) s.take(s.emptyLike(this.values[slot] as Tensor));
-    for (const { bytes, category } of communicationBuffers(program.graph, this.setup, s.options.modelType)) {
-      s.newCategory = category;
-      s.take(s.emptyBytes([bytes], 'uint8', [1], bytes));
-    }
-    s.newCategory = 'temporaries';
-  }
-
-  /** Bytes of each storage on one device: weights and gradients that devices share are there in part. */
-  private sharedBytes(weights: number): number[] {
-    const { tape } = this.s;
-    const shares = sharesOf(this.setup);
-    if (shares.parameters === 1 && shares.gradients === 1) return tape.bytes;
-    return tape.bytes.map((bytes, id) => {
-      if (id < this.program.graph.parameters.length) return Math.ceil(bytes / shares.parameters);
-      return id >= weights && tape.category[id] === 'gradients' ? Math.ceil(bytes / shares.gradients) : bytes;
-    });
-  }
-
-  private makeGradients(): void {
-    this.s.newCategory = 'gradients';
-    for (const leaf of this.leaves) leaf.gradient = this.s.take(this.s.emptyLike(leaf.tensor));
-    this.s.newCategory = 'temporaries';
-  }
-
-  private makeInputs(): void {
-    const { s, program } = this;
-    const size = bindSizes(this.symbols);
-    s.newCategory = 'inputs';
-    program.graph.inputs.forEach((input, i) => {
-      this.values[program.inputSlots[i] as number] = s.take(
-        this.empty(
-          input.shape.map((n) => size(n)),
-          input.dtype,
-        ),
-      );
-    });
-    s.newCategory = 'temporaries';
-  }
-
-  /** A weight, buffer or input; channels_last moves those of four dimensions, as `module.to(memory_format=...)` does. */
-  private empty(shape: readonly number[], type: DType): Tensor {
-    const channelsLast = this.setup.channelsLast && shape.length === 4;
-    const elementType = type === 'model' ? this.s.options.modelType : type;
-    return this.s.empty(shape, elementType, channelsLast ? channelsLastStrides(shape) : contiguousStrides(shape));
-  }
+/** Bytes of each storage on one device: weights and gradients that devices share are there in part. */
+function sharedBytes({ head, bytes, categories }: Recording, graph: ModelGraph, setup: Setup): number[] {
+  const shares = sharesOf(setup);
+  if (shares.parameters === 1 && shares.gradients === 1) return bytes;
+  return bytes.map((each, id) => {
+    if (id < graph.parameters.length) return Math.ceil(each / shares.parameters);
+    return id >= head.permanent && categories[id] === 'gradients' ? Math.ceil(each / shares.gradients) : each;
+  });
 }

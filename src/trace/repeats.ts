@@ -1,0 +1,305 @@
+/** Finds layers that repeat in a graph: the same nodes again and again, each layer reading the one before it. */
+import type { Argument, GraphNode, ModelGraph } from '../model/graph.js';
+
+/** Layers that a folded run has: the first, the one that stands for the middle, one more like it, and the last. */
+export const KEPT = 5;
+/** The one that stands for the middle. */
+export const TEMPLATE = 2;
+/** Runs of fewer layers are left as they are. */
+const FEWEST_LAYERS = KEPT + 3;
+
+/** Layers of equal nodes, one after another. */
+export interface Run {
+  /** Node `first + l * length` of the whole graph begins layer l. */
+  first: number;
+  length: number;
+  layers: number;
+  /** Each layer's own parameters and buffers: indices into the whole graph's lists, in the order of their first use. */
+  parameters: number[][];
+  buffers: number[][];
+}
+
+/** The layer of the whole run that a kept one is; the template is the first of the middle. */
+export function wholeLayer(run: Run, kept: number): number {
+  return kept <= TEMPLATE ? kept : run.layers - KEPT + kept;
+}
+
+/** Last layer of the middle. */
+export function lastOfMiddle(run: Run): number {
+  return run.layers - KEPT + TEMPLATE;
+}
+
+export const endOf = (run: Run): number => run.first + run.length * run.layers;
+
+/** Runs of repeating layers, in order and apart from each other; of two that overlap the longer one. */
+export function runsOf(graph: ModelGraph, index: GraphIndex): Run[] {
+  const found = stretchesOf(graph.nodes, index)
+    .flatMap((stretch) => runOf(graph, index, stretch) ?? [])
+    .sort((a, b) => b.length * b.layers - a.length * a.layers);
+  const runs: Run[] = [];
+  for (const run of found) if (runs.every((other) => endOf(other) <= run.first || endOf(run) <= other.first)) runs.push(run);
+  return runs.sort((a, b) => a.first - b.first);
+}
+
+/** Where each value comes from and who reads it last. */
+export class GraphIndex {
+  readonly makers = new Map<string, { node: number; output: number }>();
+  readonly parameters: Map<string, number>;
+  readonly buffers: Map<string, number>;
+  /** First and last node that reads a value. */
+  readonly firstReader = new Map<string, number>();
+  readonly lastReader = new Map<string, number>();
+
+  constructor(graph: ModelGraph) {
+    this.parameters = new Map(graph.parameters.map((p, i) => [p.name, i]));
+    this.buffers = new Map(graph.buffers.map((b, i) => [b.name, i]));
+    graph.nodes.forEach((node, i) => {
+      const read = (name: string): void => {
+        if (!this.firstReader.has(name)) this.firstReader.set(name, i);
+        this.lastReader.set(name, i);
+      };
+      visitReferences(node.args, read);
+      if (node.kwargs) visitReferences(Object.values(node.kwargs), read);
+      node.outputs.forEach((name, output) => {
+        if (name !== '') this.makers.set(name, { node: i, output });
+      });
+    });
+  }
+}
+
+function visitReferences(list: readonly Argument[], visit: (name: string) => void): void {
+  for (const a of list) {
+    if (typeof a === 'string') {
+      if (a.startsWith('%')) visit(a.slice(1));
+    } else if (Array.isArray(a)) visitReferences(a, visit);
+  }
+}
+
+/** Consecutive calls of modules whose names differ in one number. */
+interface Stretch {
+  prefix: string;
+  first: number;
+  length: number;
+  /** The number in each layer's name. */
+  names: string[];
+  /** Pairs of a layer's own parameters and buffers with the next layer's. */
+  pairs: Map<string, string>[];
+}
+
+function stretchesOf(nodes: readonly GraphNode[], index: GraphIndex): Stretch[] {
+  const families = new Map<string, { name: string; start: number; end: number }[]>();
+  let path: string | null = null;
+  let components: { prefix: string; name: string }[] = [];
+  nodes.forEach(({ module }, i) => {
+    if (module !== path) {
+      path = module;
+      components = numbersIn(module);
+    }
+    for (const { prefix, name } of components) {
+      const family = families.get(prefix) ?? [];
+      families.set(prefix, family);
+      const last = family.at(-1);
+      if (last?.name === name && last.end === i) last.end++;
+      else family.push({ name, start: i, end: i + 1 });
+    }
+  });
+  const stretches: Stretch[] = [];
+  for (const [prefix, segments] of families) {
+    let open: Stretch | null = null;
+    for (let i = 1; i < segments.length && segments.length >= FEWEST_LAYERS; i++) {
+      const [a, b] = [segments[i - 1], segments[i]] as [(typeof segments)[number], (typeof segments)[number]];
+      const length = a.end - a.start;
+      const pairs = a.end === b.start && b.end - b.start === length ? new Comparison(nodes, index, prefix, a, b).pairs() : null;
+      if (!pairs) {
+        if (open) stretches.push(open);
+        open = null;
+        continue;
+      }
+      open ??= { prefix, first: a.start, length, names: [a.name], pairs: [] };
+      open.names.push(b.name);
+      open.pairs.push(pairs);
+    }
+    if (open) stretches.push(open);
+  }
+  return stretches.filter(({ names }) => names.length >= FEWEST_LAYERS);
+}
+
+function numbersIn(module: string): { prefix: string; name: string }[] {
+  const parts = module.split('.');
+  return parts.flatMap((name, i) => (/^\d+$/.test(name) ? [{ prefix: parts.slice(0, i).join('.'), name }] : []));
+}
+
+interface Segment {
+  name: string;
+  start: number;
+  end: number;
+}
+
+/** Whether a layer's nodes are those of the layer before it, each with values and weights that correspond. */
+class Comparison {
+  private readonly paired = new Map<string, string>();
+
+  constructor(
+    private readonly nodes: readonly GraphNode[],
+    private readonly index: GraphIndex,
+    private readonly prefix: string,
+    private readonly a: Segment,
+    private readonly b: Segment,
+  ) {}
+
+  /** The first layer's own weights with the second's, in the order of their use; null where the layers differ. */
+  pairs(): Map<string, string> | null {
+    const { a, b, nodes } = this;
+    for (let i = 0; i < a.end - a.start; i++) {
+      if (!this.alike(nodes[a.start + i] as GraphNode, nodes[b.start + i] as GraphNode)) return null;
+    }
+    return this.paired;
+  }
+
+  private alike(x: GraphNode, y: GraphNode): boolean {
+    if (x.op !== y.op || x.outputs.length !== y.outputs.length) return false;
+    if (this.within(x.module, this.a) !== this.within(y.module, this.b)) return false;
+    if (!x.outputs.every((name, i) => (name === '') === (y.outputs[i] === ''))) return false;
+    if (!this.sameArguments(x.args, y.args)) return false;
+    const [own, others] = [Object.entries(x.kwargs ?? {}), y.kwargs ?? {}];
+    return own.length === Object.keys(others).length && own.every(([key, value]) => this.same(value, others[key]));
+  }
+
+  /** The path below the layer. */
+  private within(module: string, { name }: Segment): string {
+    return module.slice(this.prefix === '' ? name.length : this.prefix.length + 1 + name.length);
+  }
+
+  private sameArguments(x: readonly Argument[], y: readonly Argument[]): boolean {
+    return x.length === y.length && x.every((value, i) => this.same(value, y[i]));
+  }
+
+  private same(x: Argument, y: Argument | undefined): boolean {
+    if (Array.isArray(x)) return Array.isArray(y) && this.sameArguments(x, y);
+    if (typeof x !== 'string' || typeof y !== 'string' || !x.startsWith('%') || !y.startsWith('%')) return x === y;
+    return this.sameValue(x.slice(1), y.slice(1));
+  }
+
+  private sameValue(x: string, y: string): boolean {
+    const { makers, parameters, buffers } = this.index;
+    const [from, to] = [makers.get(x), makers.get(y)];
+    if (from && to) {
+      // The same value from above, or one of this layer or the one before it.
+      return x === y ? from.node < this.a.start : to.node - from.node === this.a.end - this.a.start && to.output === from.output;
+    }
+    if (x === y) return true;
+    const isWeight = (parameters.has(x) && parameters.has(y)) || (buffers.has(x) && buffers.has(y));
+    if (!isWeight) return false;
+    const known = this.paired.get(x);
+    if (known !== undefined) return known === y;
+    this.paired.set(x, y);
+    return true;
+  }
+}
+
+/** A stretch as a run, where nothing but its neighbours reads a layer of its middle. */
+function runOf(graph: ModelGraph, index: GraphIndex, stretch: Stretch): Run | null {
+  const { first, length, names, pairs } = stretch;
+  const layers = names.length;
+  const own = [...pairs.map((pair) => [...pair.keys()]), [...(pairs.at(-1) as Map<string, string>).values()]];
+  const run: Run = {
+    first,
+    length,
+    layers,
+    parameters: own.map((list) => list.flatMap((name) => index.parameters.get(name) ?? [])),
+    buffers: own.map((list) => list.flatMap((name) => index.buffers.get(name) ?? [])),
+  };
+  const isWhole =
+    own.every((list, l) => list.length === own[0]?.length && list.every((name) => readInLayer(index, run, name, l))) &&
+    sameWeights(graph, run) &&
+    inOrder(run.parameters.slice(TEMPLATE, lastOfMiddle(run) + 2)) &&
+    middleIsClosed(graph, index, run) &&
+    sameOutputs(graph, index, run) &&
+    sameMarks(graph, index, stretch, run);
+  return isWhole ? run : null;
+}
+
+/** The layer that a node belongs to, -1 outside of the run. */
+export function layerAt(run: Run, node: number): number {
+  return node < run.first || node >= endOf(run) ? -1 : Math.floor((node - run.first) / run.length);
+}
+
+function readInLayer(index: GraphIndex, run: Run, name: string, layer: number): boolean {
+  const [from, to] = [index.firstReader.get(name) as number, index.lastReader.get(name) as number];
+  return layerAt(run, from) === layer && layerAt(run, to) === layer;
+}
+
+function sameWeights({ parameters, buffers }: ModelGraph, run: Run): boolean {
+  const described = (layer: number): string =>
+    JSON.stringify([
+      run.parameters[layer]?.map((i) => ({ ...parameters[i], name: '', aliases: [] })),
+      run.buffers[layer]?.map((i) => ({ ...buffers[i], name: '' })),
+    ]);
+  const template = described(TEMPLATE);
+  return run.parameters.every((_, layer) => described(layer) === template);
+}
+
+/** Layer after layer without a gap, each in the same order: what happens weight by weight then repeats too. */
+function inOrder(lists: readonly (readonly number[])[]): boolean {
+  const [start, length] = [Math.min(...(lists[0] ?? [])), lists[0]?.length ?? 0];
+  return lists.every((list, l) => list.every((at, q) => at - start - l * length === (lists[0]?.[q] as number) - start));
+}
+
+/** Values of the middle are read in their own layer and the next. */
+function middleIsClosed(graph: ModelGraph, index: GraphIndex, run: Run): boolean {
+  for (let layer = TEMPLATE; layer <= lastOfMiddle(run); layer++) {
+    const start = run.first + layer * run.length;
+    for (let i = start; i < start + run.length; i++) {
+      for (const name of (graph.nodes[i] as GraphNode).outputs) {
+        if ((index.lastReader.get(name) ?? i) >= start + 2 * run.length || `%${name}` === graph.loss || name === graph.loss) return false;
+      }
+    }
+  }
+  return true;
+}
+
+/** What the model returns of the middle: layer after layer, the same of each. */
+function sameOutputs(graph: ModelGraph, index: GraphIndex, run: Run): boolean {
+  const places = graph.outputs.map((name) => index.makers.get(name.replace(/^%/, ''))?.node ?? -1);
+  const at = (layer: number): number[] => places.flatMap((node, i) => (layerAt(run, node) === layer ? [i] : []));
+  const template = at(TEMPLATE);
+  for (let layer = TEMPLATE; layer <= lastOfMiddle(run) + 1; layer++) {
+    const own = at(layer);
+    const apart = (layer - TEMPLATE) * template.length;
+    const isAlike = own.every((i, q) => {
+      const first = template[q] as number;
+      return i === first + apart && (places[i] as number) - (places[first] as number) === (layer - TEMPLATE) * run.length;
+    });
+    if (own.length !== template.length || !isAlike) return false;
+  }
+  return true;
+}
+
+/** Local variables, recomputed leaves and checkpoints of the middle: the same of each layer, and within it. */
+function sameMarks(graph: ModelGraph, index: GraphIndex, { prefix, names }: Stretch, run: Run): boolean {
+  const marks: string[][] = names.map(() => []);
+  const placed = (value: string): { layer: number; place: string } => {
+    const maker = index.makers.get(value.replace(/^%/, ''));
+    const layer = maker ? layerAt(run, maker.node) : -1;
+    return { layer, place: maker ? `${maker.node - run.first - layer * run.length}/${maker.output}` : '' };
+  };
+  const pathOf = (layer: number): string => (prefix === '' ? (names[layer] as string) : `${prefix}.${names[layer]}`);
+  const below = (path: string, layer: number): string | null =>
+    path === pathOf(layer) || path.startsWith(`${pathOf(layer)}.`) ? path.slice(pathOf(layer).length) : null;
+  for (const [value, until] of graph.locals ?? []) {
+    const { layer, place } = placed(value);
+    if (layer < TEMPLATE || layer > lastOfMiddle(run) + 1) continue;
+    const end = until.startsWith('%') ? placed(until) : { layer, place: below(until, layer) };
+    if (end.layer !== layer || end.place === null) return false;
+    marks[layer]?.push(`${place} ${end.place}`);
+  }
+  for (const value of graph.recomputedLeaves ?? []) {
+    const { layer, place } = placed(value);
+    marks[layer]?.push(`leaf ${place}`);
+  }
+  for (const path of graph.checkpoints) {
+    const layer = names.findIndex((_, l) => below(path, l) !== null);
+    marks[layer]?.push(`region ${below(path, layer)}`);
+  }
+  return marks.slice(TEMPLATE, lastOfMiddle(run) + 2).every((own) => own.join() === marks[TEMPLATE]?.join());
+}
