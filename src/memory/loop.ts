@@ -85,9 +85,9 @@ class LoopBuilder {
     for (let id = 0; id < fresh.permanent; id++) this.birth(id, fresh.categories[id] as Category);
     for (let step = 0; step < STEPS; step++) this.step(step);
     return {
-      events: Int32Array.from(this.events),
-      sizeIndex: Int32Array.from(this.sizeIndex),
-      categories: Uint8Array.from(this.categories),
+      events: new Int32Array(this.events),
+      sizeIndex: new Int32Array(this.sizeIndex),
+      categories: new Uint8Array(this.categories),
       marks: this.marks,
     };
   }

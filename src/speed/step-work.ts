@@ -79,18 +79,26 @@ export class StepWork {
   }
 }
 
-/** Parallel lists of kernels, reduced to those that differ in any of them. */
+/** Parallel lists of kernels, reduced to those that differ in any of them. Layers that repeat share their kernels' records. */
 function grouped(lists: (readonly Kernel[])[]): CountedWork[][] {
   const index = new Map<string, number>();
+  const seen = new Map<Kernel, { at: number; all: Kernel[] }>();
   const groups: CountedWork[][] = lists.map(() => []);
-  lists[0]?.forEach((_, i) => {
-    const key = lists.map((list) => keyOf(list[i] as Kernel)).join('/');
-    const found = index.get(key);
-    if (found === undefined) index.set(key, groups[0]?.length ?? 0);
-    groups.forEach((group, l) => {
-      if (found === undefined) group.push(workOf(lists[l]?.[i] as Kernel));
-      else (group[found] as CountedWork).count++;
-    });
+  lists[0]?.forEach((first, i) => {
+    const all = lists.map((list) => list[i] as Kernel);
+    const known = seen.get(first);
+    let at = known?.all.every((kernel, l) => kernel === all[l]) ? known.at : undefined;
+    if (at === undefined) {
+      const key = all.map(keyOf).join('/');
+      at = index.get(key);
+      if (at === undefined) {
+        at = index.size;
+        index.set(key, at);
+        for (const [l, kernel] of all.entries()) groups[l]?.push({ ...workOf(kernel), count: 0 });
+      }
+      seen.set(first, { at, all });
+    }
+    for (const group of groups) (group[at] as CountedWork).count++;
   });
   return groups;
 }

@@ -3,7 +3,8 @@
  * memory and with kernels, every layer in the middle does, and unfolding.ts lays it out for all of them.
  */
 import type { Argument, GraphNode, ModelGraph } from '../model/graph.js';
-import { endOf, GraphIndex, KEPT, lastOfMiddle, layerAt, type Run, runsOf, TEMPLATE, wholeLayer } from './repeats.js';
+import { GraphIndex } from './layer-comparison.js';
+import { endOf, KEPT, lastOfMiddle, layerAt, type Run, runsOf, TEMPLATE, wholeLayer } from './repeats.js';
 
 export interface Folding {
   whole: ModelGraph;

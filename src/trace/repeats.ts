@@ -1,5 +1,6 @@
 /** Finds layers that repeat in a graph: the same nodes again and again, each layer reading the one before it. */
-import type { Argument, GraphNode, ModelGraph } from '../model/graph.js';
+import type { GraphNode, ModelGraph } from '../model/graph.js';
+import { Comparison, type GraphIndex } from './layer-comparison.js';
 
 /** Layers that a folded run has: the first, the one that stands for the middle, one more like it, and the last. */
 export const KEPT = 5;
@@ -39,40 +40,6 @@ export function runsOf(graph: ModelGraph, index: GraphIndex): Run[] {
   const runs: Run[] = [];
   for (const run of found) if (runs.every((other) => endOf(other) <= run.first || endOf(run) <= other.first)) runs.push(run);
   return runs.sort((a, b) => a.first - b.first);
-}
-
-/** Where each value comes from and who reads it last. */
-export class GraphIndex {
-  readonly makers = new Map<string, { node: number; output: number }>();
-  readonly parameters: Map<string, number>;
-  readonly buffers: Map<string, number>;
-  /** First and last node that reads a value. */
-  readonly firstReader = new Map<string, number>();
-  readonly lastReader = new Map<string, number>();
-
-  constructor(graph: ModelGraph) {
-    this.parameters = new Map(graph.parameters.map((p, i) => [p.name, i]));
-    this.buffers = new Map(graph.buffers.map((b, i) => [b.name, i]));
-    graph.nodes.forEach((node, i) => {
-      const read = (name: string): void => {
-        if (!this.firstReader.has(name)) this.firstReader.set(name, i);
-        this.lastReader.set(name, i);
-      };
-      visitReferences(node.args, read);
-      if (node.kwargs) visitReferences(Object.values(node.kwargs), read);
-      node.outputs.forEach((name, output) => {
-        if (name !== '') this.makers.set(name, { node: i, output });
-      });
-    });
-  }
-}
-
-function visitReferences(list: readonly Argument[], visit: (name: string) => void): void {
-  for (const a of list) {
-    if (typeof a === 'string') {
-      if (a.startsWith('%')) visit(a.slice(1));
-    } else if (Array.isArray(a)) visitReferences(a, visit);
-  }
 }
 
 /** Consecutive calls of modules whose names differ in one number. */
@@ -127,74 +94,6 @@ function stretchesOf(nodes: readonly GraphNode[], index: GraphIndex): Stretch[] 
 function numbersIn(module: string): { prefix: string; name: string }[] {
   const parts = module.split('.');
   return parts.flatMap((name, i) => (/^\d+$/.test(name) ? [{ prefix: parts.slice(0, i).join('.'), name }] : []));
-}
-
-interface Segment {
-  name: string;
-  start: number;
-  end: number;
-}
-
-/** Whether a layer's nodes are those of the layer before it, each with values and weights that correspond. */
-class Comparison {
-  private readonly paired = new Map<string, string>();
-
-  constructor(
-    private readonly nodes: readonly GraphNode[],
-    private readonly index: GraphIndex,
-    private readonly prefix: string,
-    private readonly a: Segment,
-    private readonly b: Segment,
-  ) {}
-
-  /** The first layer's own weights with the second's, in the order of their use; null where the layers differ. */
-  pairs(): Map<string, string> | null {
-    const { a, b, nodes } = this;
-    for (let i = 0; i < a.end - a.start; i++) {
-      if (!this.alike(nodes[a.start + i] as GraphNode, nodes[b.start + i] as GraphNode)) return null;
-    }
-    return this.paired;
-  }
-
-  private alike(x: GraphNode, y: GraphNode): boolean {
-    if (x.op !== y.op || x.outputs.length !== y.outputs.length) return false;
-    if (this.within(x.module, this.a) !== this.within(y.module, this.b)) return false;
-    if (!x.outputs.every((name, i) => (name === '') === (y.outputs[i] === ''))) return false;
-    if (!this.sameArguments(x.args, y.args)) return false;
-    const [own, others] = [Object.entries(x.kwargs ?? {}), y.kwargs ?? {}];
-    return own.length === Object.keys(others).length && own.every(([key, value]) => this.same(value, others[key]));
-  }
-
-  /** The path below the layer. */
-  private within(module: string, { name }: Segment): string {
-    return module.slice(this.prefix === '' ? name.length : this.prefix.length + 1 + name.length);
-  }
-
-  private sameArguments(x: readonly Argument[], y: readonly Argument[]): boolean {
-    return x.length === y.length && x.every((value, i) => this.same(value, y[i]));
-  }
-
-  private same(x: Argument, y: Argument | undefined): boolean {
-    if (Array.isArray(x)) return Array.isArray(y) && this.sameArguments(x, y);
-    if (typeof x !== 'string' || typeof y !== 'string' || !x.startsWith('%') || !y.startsWith('%')) return x === y;
-    return this.sameValue(x.slice(1), y.slice(1));
-  }
-
-  private sameValue(x: string, y: string): boolean {
-    const { makers, parameters, buffers } = this.index;
-    const [from, to] = [makers.get(x), makers.get(y)];
-    if (from && to) {
-      // The same value from above, or one of this layer or the one before it.
-      return x === y ? from.node < this.a.start : to.node - from.node === this.a.end - this.a.start && to.output === from.output;
-    }
-    if (x === y) return true;
-    const isWeight = (parameters.has(x) && parameters.has(y)) || (buffers.has(x) && buffers.has(y));
-    if (!isWeight) return false;
-    const known = this.paired.get(x);
-    if (known !== undefined) return known === y;
-    this.paired.set(x, y);
-    return true;
-  }
 }
 
 /** A stretch as a run, where nothing but its neighbours reads a layer of its middle. */
@@ -283,9 +182,11 @@ function sameMarks(graph: ModelGraph, index: GraphIndex, { prefix, names }: Stre
     const layer = maker ? layerAt(run, maker.node) : -1;
     return { layer, place: maker ? `${maker.node - run.first - layer * run.length}/${maker.output}` : '' };
   };
-  const pathOf = (layer: number): string => (prefix === '' ? (names[layer] as string) : `${prefix}.${names[layer]}`);
-  const below = (path: string, layer: number): string | null =>
-    path === pathOf(layer) || path.startsWith(`${pathOf(layer)}.`) ? path.slice(pathOf(layer).length) : null;
+  const paths = names.map((name) => (prefix === '' ? name : `${prefix}.${name}`));
+  const below = (path: string, layer: number): string | null => {
+    const own = paths[layer] as string;
+    return path === own || path.startsWith(`${own}.`) ? path.slice(own.length) : null;
+  };
   for (const [value, until] of graph.locals ?? []) {
     const { layer, place } = placed(value);
     if (layer < TEMPLATE || layer > lastOfMiddle(run) + 1) continue;
@@ -298,7 +199,7 @@ function sameMarks(graph: ModelGraph, index: GraphIndex, { prefix, names }: Stre
     marks[layer]?.push(`leaf ${place}`);
   }
   for (const path of graph.checkpoints) {
-    const layer = names.findIndex((_, l) => below(path, l) !== null);
+    const layer = paths.findIndex((_, l) => below(path, l) !== null);
     marks[layer]?.push(`region ${below(path, layer)}`);
   }
   return marks.slice(TEMPLATE, lastOfMiddle(run) + 2).every((own) => own.join() === marks[TEMPLATE]?.join());
