@@ -85,6 +85,7 @@ export function planTraining(input: PlanInput): TrainingPlan {
     sequence: model.sequence,
     warmupSteps: warmup.steps,
     referenceBatch: reference.batch,
+    provenBatch: reference.limit,
     noiseScale,
     epochs,
   });

@@ -340,8 +340,19 @@ describe('what bites', () => {
       );
     expect(at(512)!.message).toContain('takes 1.778 times the samples at batch 512 that it takes at 64');
     expect(at(512)!.hint).toBe('where the reference had 10 epochs, about 18 make up for it');
-    expect(at(128)).toBeUndefined();
+    expect(at(128)!.hint).toBe('where the reference had 10 epochs, about 12 make up for it');
+    expect(at(96)).toBeUndefined();
     expect(at(32)).toBeUndefined();
+  });
+  it('fewer updates, where no noise scale says what they cost and no recipe was shown to hold', () => {
+    const at = (targetBatch: number, rest: Partial<PlanRequest> = {}) =>
+      codes({ targetBatch, reference: { batch: 64, learningRate: 0.1 }, datasetSize: 60_000, epochs: 10, ...rest });
+    expect(at(512)).toContain('FEWER_UPDATES');
+    expect(at(448)).not.toContain('FEWER_UPDATES');
+    expect(at(512, { noiseScale: 512 })).not.toContain('FEWER_UPDATES');
+    expect(codes({ targetBatch: 4096, datasetSize: 1_281_167, epochs: 90 }, { recipe: named('resnet50-goyal') })).not.toContain(
+      'FEWER_UPDATES',
+    );
   });
   it('and a plain setting has none', () => {
     expect(codes({ targetBatch: 128, datasetSize: 50_000, epochs: 90 }, { recipe: named('resnet50-goyal') })).toEqual([]);
