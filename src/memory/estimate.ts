@@ -1,5 +1,6 @@
 /** Estimates what training takes: tensors, what the allocator reserves for them, what the device shows, and what fits. */
 import type { Warning } from '../errors.js';
+import { capabilityOf } from '../machine/capability.js';
 import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
@@ -7,7 +8,7 @@ import type { Bytes, Source } from '../units.js';
 import { assumptionsOf } from './assumptions.js';
 import { largestBatch } from './largest.js';
 import { contextBytes, type ModuleLoading, measuredContext } from './library/context.js';
-import { capabilityNumber, type Range, resolveImplementation } from './library.js';
+import { type Range, resolveImplementation } from './library.js';
 import type { LoopPhase } from './loop.js';
 import { withOptimizerDefault } from './optimizers.js';
 import type { TensorPeak } from './replay.js';
@@ -122,7 +123,7 @@ export class Estimator {
     stack: Partial<Stack> = {},
   ) {
     this.assumptions = assumptionsOf(model, setup);
-    this.capability = capabilityNumber(target.kind, target.computeCapability);
+    this.capability = capabilityOf(target);
     this.setup = resolveImplementation(withOptimizerDefault(setup), this.capability);
     const { convolves } = simulators.traces;
     this.context = target.contextBytes

@@ -13,14 +13,6 @@ export interface Range {
   high: number;
 }
 
-/** Compute capability "8.6" as 86; 0 where the device is not a CUDA device. */
-export function capabilityNumber(kind: string, computeCapability: string | null): number {
-  if (kind === 'rocm') return 90;
-  if (kind !== 'cuda') return 0;
-  const [major, minor] = (computeCapability ?? '8.0').split('.').map(Number);
-  return (major ?? 8) * 10 + (minor ?? 0);
-}
-
 /**
  * cuBLAS workspace of one (handle, stream): 4096 * 2 KiB + 16 * 8 KiB, on Hopper and newer 32 MiB
  * (ATen/cuda/CublasHandlePool.cpp). It goes through the caching allocator and stays.

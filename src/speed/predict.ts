@@ -1,4 +1,5 @@
 /** Predicts how fast a setup trains on a device, at any batch; with measured points, a fit through them. */
+import { capabilityOf } from '../machine/capability.js';
 import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
@@ -109,8 +110,7 @@ export function batchLadder(maxBatch: number): number[] {
 
 function workFor(model: ModelGraph, setup: Setup, target: TargetDevice, options: SpeedOptions): StepWork {
   const { traces = new StepTraces(model, setup, true), works = new Map() } = options;
-  const [major = 0, minor = 0] = (target.computeCapability ?? '8.0').split('.').map(Number);
-  const capability = target.kind === 'cuda' ? 10 * major + minor : target.kind === 'rocm' ? 90 : 0;
+  const capability = capabilityOf(target);
   const generation = generationOf(capability, traces.convolves);
   const known = works.get(generation);
   if (known) return known;

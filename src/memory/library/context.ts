@@ -2,9 +2,10 @@
  * What a process takes on a device before and beside its allocator: the driver's context and the libraries' code.
  * Figures of others' machines are assumptions, spread into low, best and high.
  */
+import { capabilityOf } from '../../machine/capability.js';
 import type { TargetDevice } from '../../machine/machine.js';
 import { type Bytes, MIB } from '../../units.js';
-import { capabilityNumber, type Range } from '../library.js';
+import type { Range } from '../library.js';
 
 /** When the driver copies kernels to the device: as they are first used, or all of a library's at once. */
 export type ModuleLoading = 'lazy' | 'eager';
@@ -65,7 +66,7 @@ export function measuredContext(bytes: Bytes): Range {
 }
 
 function eagerModules(target: Process['target'], convolves: boolean): Range {
-  const since = capabilityNumber(target.kind, target.computeCapability) >= 86;
+  const since = capabilityOf(target) >= 86;
   const best = (since ? EAGER_MODULES_SINCE_8_6 : EAGER_MODULES) + (convolves ? EAGER_CUDNN : 0);
   return { low: best - EAGER_SPREAD, best, high: best + EAGER_SPREAD };
 }
