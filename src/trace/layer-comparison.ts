@@ -35,11 +35,20 @@ function visitReferences(list: readonly Argument[], visit: (name: string) => voi
   }
 }
 
-/** Consecutive nodes of one module. */
+/** Consecutive nodes of one module, or of a few that repeat together. */
 export interface Segment {
-  name: string;
+  /** Paths of the module calls. */
+  paths: string[];
   start: number;
   end: number;
+}
+
+/** A path as it goes on below a segment's; null where it does not lead there. */
+export function pathWithin(paths: readonly string[], path: string): string | null {
+  for (const [i, own] of paths.entries()) {
+    if (path === own || (path.startsWith(own) && path[own.length] === '.')) return `${i}${path.slice(own.length)}`;
+  }
+  return null;
 }
 
 /** Whether a layer's nodes are those of the layer before it, each with values and weights that correspond. */
@@ -49,7 +58,6 @@ export class Comparison {
   constructor(
     private readonly nodes: readonly GraphNode[],
     private readonly index: GraphIndex,
-    private readonly prefix: string,
     private readonly a: Segment,
     private readonly b: Segment,
   ) {}
@@ -65,16 +73,11 @@ export class Comparison {
 
   private alike(x: GraphNode, y: GraphNode): boolean {
     if (x.op !== y.op || x.outputs.length !== y.outputs.length) return false;
-    if (this.within(x.module, this.a) !== this.within(y.module, this.b)) return false;
+    if (pathWithin(this.a.paths, x.module) !== pathWithin(this.b.paths, y.module)) return false;
     if (!x.outputs.every((name, i) => (name === '') === (y.outputs[i] === ''))) return false;
     if (!this.sameArguments(x.args, y.args)) return false;
     const [own, others] = [Object.entries(x.kwargs ?? {}), y.kwargs ?? {}];
     return own.length === Object.keys(others).length && own.every(([key, value]) => this.same(value, others[key]));
-  }
-
-  /** The path below the layer. */
-  private within(module: string, { name }: Segment): string {
-    return module.slice(this.prefix === '' ? name.length : this.prefix.length + 1 + name.length);
   }
 
   private sameArguments(x: readonly Argument[], y: readonly Argument[]): boolean {

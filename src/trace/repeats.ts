@@ -1,6 +1,6 @@
 /** Finds layers that repeat in a graph: the same nodes again and again, each layer reading the one before it. */
 import type { GraphNode, ModelGraph } from '../model/graph.js';
-import { Comparison, type GraphIndex } from './layer-comparison.js';
+import { Comparison, type GraphIndex, pathWithin, type Segment } from './layer-comparison.js';
 
 /** Layers that a folded run has: the first, the one that stands for the middle, one more like it, and the last. */
 export const KEPT = 5;
@@ -44,62 +44,85 @@ export function runsOf(graph: ModelGraph, index: GraphIndex): Run[] {
 
 /** Consecutive calls of modules whose names differ in one number. */
 interface Stretch {
-  prefix: string;
   first: number;
   length: number;
-  /** The number in each layer's name. */
-  names: string[];
+  /** Each layer's paths: of one module, or of two that alternate. */
+  paths: string[][];
   /** Pairs of a layer's own parameters and buffers with the next layer's. */
   pairs: Map<string, string>[];
 }
 
 function stretchesOf(nodes: readonly GraphNode[], index: GraphIndex): Stretch[] {
-  const families = new Map<string, { name: string; start: number; end: number }[]>();
+  return [...familiesOf(nodes).values()].flatMap((segments) => {
+    const alike = longStretches(nodes, index, segments);
+    return alike.length > 0 ? alike : longStretches(nodes, index, pairsOf(segments));
+  });
+}
+
+/** Segments of modules whose paths differ in one number, in order. */
+function familiesOf(nodes: readonly GraphNode[]): Map<string, Segment[]> {
+  const families = new Map<string, Segment[]>();
   let path: string | null = null;
-  let components: { prefix: string; name: string }[] = [];
+  let places: { family: string; path: string }[] = [];
   nodes.forEach(({ module }, i) => {
     if (module !== path) {
       path = module;
-      components = numbersIn(module);
+      places = numbersIn(module);
     }
-    for (const { prefix, name } of components) {
-      const family = families.get(prefix) ?? [];
-      families.set(prefix, family);
+    for (const place of places) {
+      const family = families.get(place.family) ?? [];
+      families.set(place.family, family);
       const last = family.at(-1);
-      if (last?.name === name && last.end === i) last.end++;
-      else family.push({ name, start: i, end: i + 1 });
+      if (last?.end === i && last.paths[0] === place.path) last.end++;
+      else family.push({ paths: [place.path], start: i, end: i + 1 });
     }
   });
-  const stretches: Stretch[] = [];
-  for (const [prefix, segments] of families) {
-    let open: Stretch | null = null;
-    for (let i = 1; i < segments.length && segments.length >= FEWEST_LAYERS; i++) {
-      const [a, b] = [segments[i - 1], segments[i]] as [(typeof segments)[number], (typeof segments)[number]];
-      const length = a.end - a.start;
-      const pairs = a.end === b.start && b.end - b.start === length ? new Comparison(nodes, index, prefix, a, b).pairs() : null;
-      if (!pairs) {
-        if (open) stretches.push(open);
-        open = null;
-        continue;
-      }
-      open ??= { prefix, first: a.start, length, names: [a.name], pairs: [] };
-      open.names.push(b.name);
-      open.pairs.push(pairs);
-    }
-    if (open) stretches.push(open);
-  }
-  return stretches.filter(({ names }) => names.length >= FEWEST_LAYERS);
+  return families;
 }
 
-function numbersIn(module: string): { prefix: string; name: string }[] {
+function numbersIn(module: string): { family: string; path: string }[] {
   const parts = module.split('.');
-  return parts.flatMap((name, i) => (/^\d+$/.test(name) ? [{ prefix: parts.slice(0, i).join('.'), name }] : []));
+  return parts.flatMap((name, i) =>
+    /^\d+$/.test(name) ? [{ family: parts.slice(0, i).join('.'), path: parts.slice(0, i + 1).join('.') }] : [],
+  );
+}
+
+/** Neighbours put together: layers of two kinds that alternate. */
+function pairsOf(segments: readonly Segment[]): Segment[] {
+  const pairs: Segment[] = [];
+  for (let i = 0; i + 1 < segments.length; i += 2) {
+    const [a, b] = [segments[i] as Segment, segments[i + 1] as Segment];
+    if (a.end === b.start) pairs.push({ paths: [...a.paths, ...b.paths], start: a.start, end: b.end });
+  }
+  return pairs;
+}
+
+function longStretches(nodes: readonly GraphNode[], index: GraphIndex, segments: readonly Segment[]): Stretch[] {
+  if (segments.length < FEWEST_LAYERS) return [];
+  const stretches: Stretch[] = [];
+  let open: Stretch | null = null;
+  for (let i = 1; i < segments.length; i++) {
+    const [a, b] = [segments[i - 1] as Segment, segments[i] as Segment];
+    const length = a.end - a.start;
+    const pairs = a.end === b.start && b.end - b.start === length ? new Comparison(nodes, index, a, b).pairs() : null;
+    if (!pairs) {
+      open = null;
+      continue;
+    }
+    if (!open) {
+      open = { first: a.start, length, paths: [a.paths], pairs: [] };
+      stretches.push(open);
+    }
+    open.paths.push(b.paths);
+    open.pairs.push(pairs);
+  }
+  return stretches.filter(({ paths }) => paths.length >= FEWEST_LAYERS);
 }
 
 /** A stretch as a run, where nothing but its neighbours reads a layer of its middle. */
 function runOf(graph: ModelGraph, index: GraphIndex, stretch: Stretch): Run | null {
-  const { first, length, names, pairs } = stretch;
-  const layers = names.length;
+  const { first, length, paths, pairs } = stretch;
+  const layers = paths.length;
   const own = [...pairs.map((pair) => [...pair.keys()]), [...(pairs.at(-1) as Map<string, string>).values()]];
   const run: Run = {
     first,
@@ -175,22 +198,17 @@ function sameOutputs(graph: ModelGraph, index: GraphIndex, run: Run): boolean {
 }
 
 /** Local variables, recomputed leaves and checkpoints of the middle: the same of each layer, and within it. */
-function sameMarks(graph: ModelGraph, index: GraphIndex, { prefix, names }: Stretch, run: Run): boolean {
-  const marks: string[][] = names.map(() => []);
+function sameMarks(graph: ModelGraph, index: GraphIndex, { paths }: Stretch, run: Run): boolean {
+  const marks: string[][] = paths.map(() => []);
   const placed = (value: string): { layer: number; place: string } => {
     const maker = index.makers.get(value.replace(/^%/, ''));
     const layer = maker ? layerAt(run, maker.node) : -1;
     return { layer, place: maker ? `${maker.node - run.first - layer * run.length}/${maker.output}` : '' };
   };
-  const paths = names.map((name) => (prefix === '' ? name : `${prefix}.${name}`));
-  const below = (path: string, layer: number): string | null => {
-    const own = paths[layer] as string;
-    return path === own || path.startsWith(`${own}.`) ? path.slice(own.length) : null;
-  };
   for (const [value, until] of graph.locals ?? []) {
     const { layer, place } = placed(value);
     if (layer < TEMPLATE || layer > lastOfMiddle(run) + 1) continue;
-    const end = until.startsWith('%') ? placed(until) : { layer, place: below(until, layer) };
+    const end = until.startsWith('%') ? placed(until) : { layer, place: pathWithin(paths[layer] as string[], until) };
     if (end.layer !== layer || end.place === null) return false;
     marks[layer]?.push(`${place} ${end.place}`);
   }
@@ -199,8 +217,8 @@ function sameMarks(graph: ModelGraph, index: GraphIndex, { prefix, names }: Stre
     marks[layer]?.push(`leaf ${place}`);
   }
   for (const path of graph.checkpoints) {
-    const layer = paths.findIndex((_, l) => below(path, l) !== null);
-    marks[layer]?.push(`region ${below(path, layer)}`);
+    const layer = paths.findIndex((own) => pathWithin(own, path) !== null);
+    marks[layer]?.push(`region ${pathWithin(paths[layer] as string[], path)}`);
   }
   return marks.slice(TEMPLATE, lastOfMiddle(run) + 2).every((own) => own.join() === marks[TEMPLATE]?.join());
 }

@@ -85,6 +85,13 @@ describe('a folded trace, laid out', () => {
     },
   );
 
+  it('is the trace of a decoder whose layers alternate', async () => {
+    const model = await decoder({ model_type: 'gemma2', architectures: ['Gemma2ForCausalLM'], num_hidden_layers: 20, head_dim: 16 });
+    expect(foldingOf(model)?.runs.map(({ layers }) => layers)).toEqual([9]);
+    const [whole, laidOut] = both(model, { ...DEFAULT_SETUP, batch: 2, precision: 'amp-bf16' });
+    expect(laidOut).toEqual(whole);
+  });
+
   it('traces five layers of a run, however many there are', async () => {
     const [some, many] = [foldingOf(await decoder()), foldingOf(await decoder({ num_hidden_layers: 60 }))];
     expect(many?.graph.nodes).toHaveLength(some?.graph.nodes.length as number);
