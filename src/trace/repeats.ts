@@ -205,12 +205,13 @@ function sameMarks(graph: ModelGraph, index: GraphIndex, { paths }: Stretch, run
     const layer = maker ? layerAt(run, maker.node) : -1;
     return { layer, place: maker ? `${maker.node - run.first - layer * run.length}/${maker.output}` : '' };
   };
+  const isInMiddle = (layer: number): boolean => layer >= TEMPLATE && layer <= lastOfMiddle(run) + 1;
   for (const [value, until] of graph.locals ?? []) {
     const { layer, place } = placed(value);
-    if (layer < TEMPLATE || layer > lastOfMiddle(run) + 1) continue;
-    const end = until.startsWith('%') ? placed(until) : { layer, place: pathWithin(paths[layer] as string[], until) };
-    if (end.layer !== layer || end.place === null) return false;
-    marks[layer]?.push(`${place} ${end.place}`);
+    const end = until.startsWith('%') ? placed(until) : { layer: paths.findIndex((own) => pathWithin(own, until) !== null), place: until };
+    if (!isInMiddle(layer) && !isInMiddle(end.layer)) continue;
+    if (end.layer !== layer) return false;
+    marks[layer]?.push(`${place} ${until.startsWith('%') ? end.place : pathWithin(paths[layer] as string[], until)}`);
   }
   for (const value of graph.recomputedLeaves ?? []) {
     const { layer, place } = placed(value);

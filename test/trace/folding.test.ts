@@ -135,4 +135,16 @@ describe('a graph is not folded where', () => {
     });
     expect(foldingOf(model)).toBeNull();
   });
+
+  it('a variable holds a value until a layer of the middle, or one of the middle until the end', async () => {
+    const model = await decoder();
+    const inner = model.nodes.find(({ module }) => module === 'model.layers.5.mlp.up_proj')?.outputs[0] as string;
+    const first = model.nodes[0]?.outputs[0] as string;
+    const held: [string, string][] = [
+      [first, `%${inner}`],
+      [first, 'model.layers.5'],
+      [inner, ''],
+    ];
+    for (const local of held) expect(foldingOf({ ...model, locals: [...(model.locals ?? []), local] })).toBeNull();
+  });
 });
