@@ -6,6 +6,7 @@ import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import type { Bytes, Source } from '../units.js';
 import { assumptionsOf } from './assumptions.js';
+import { withCudnnBenchmark } from './cudnn-benchmark.js';
 import { largestBatch } from './largest.js';
 import { contextBytes, type ModuleLoading, measuredContext } from './library/context.js';
 import { type Range, resolveImplementation } from './library.js';
@@ -119,9 +120,10 @@ export class Estimator {
     setup: Setup,
     private readonly target: TargetDevice,
     /** Simulators that estimators of other devices share. */
-    simulators = new Simulators(model, setup),
+    given?: Simulators,
     stack: Partial<Stack> = {},
   ) {
+    const simulators = given ?? new Simulators(stack.cudnnBenchmark ? withCudnnBenchmark(model) : model, setup);
     this.assumptions = assumptionsOf(model, setup);
     this.capability = capabilityOf(target);
     this.setup = resolveImplementation(withOptimizerDefault(setup), this.capability);

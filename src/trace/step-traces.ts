@@ -10,7 +10,7 @@ const GENERATIONS = [80, 50, 1];
 const CONVOLVING_GENERATIONS = [86, 70, 50, 1];
 
 function hasConvolutions(model: ModelGraph): boolean {
-  return model.nodes.some(({ op }) => op.startsWith('aten.conv'));
+  return model.nodes.some(({ op }) => /^aten\._?conv/.test(op));
 }
 
 /** The lowest capability that runs the same kernels of a model, which has convolutions or not. */

@@ -4,8 +4,8 @@ import type { Convolution } from '../kernels.js';
 import { define, type Rule, type Value } from '../registry.js';
 import type { Session } from '../session.js';
 import { channelsLastStrides, contiguousStrides, product, suggestsChannelsLast, type Tensor } from '../tensor.js';
-import { number, numbers, optionalTensor, tensor } from './arguments.js';
-import { transposingWorkspace } from './convolution-workspace.js';
+import { flag, number, numbers, optionalTensor, tensor } from './arguments.js';
+import { gradientWorkspace, workspace } from './convolution-workspace.js';
 import { constantPad } from './indexing.js';
 import { squeeze, unsqueeze } from './views.js';
 
@@ -21,6 +21,8 @@ interface Geometry {
   transposed: boolean;
   outputPadding: number[];
   groups: number;
+  /** cuDNN measures its algorithms and takes the fastest. */
+  benchmark: boolean;
 }
 
 function outputShape(input: Tensor, weight: Tensor, g: Geometry): number[] {
@@ -43,7 +45,7 @@ export function convolution(s: Session, input: Tensor, weight: Tensor, bias: Ten
   const shape = outputShape(input, weight, g);
   const out = s.costly(() => s.empty(shape, input.type, layout(shape, channelsLast)));
   s.tape.countKernel('convolution');
-  if (!s.reused) transposingWorkspace(s, [input, weight, out], g.groups, channelsLast);
+  if (!s.reused) workspace(s, { ...g, tensors: [input, weight, out], channelsLast });
   if (!s.reused) logConvolution(s, 'forward', [input, weight, bias], out, input, weight, out, g, channelsLast);
   s.record('convolution', [input, weight, bias], [out], [input, weight], ([grad], needs) => {
     if (!grad) return [null, null, null];
@@ -53,7 +55,8 @@ export function convolution(s: Session, input: Tensor, weight: Tensor, bias: Ten
     const biasGrad = needs[2] && bias ? s.empty(bias.shape, bias.type) : null;
     if (inputGrad) logConvolution(s, 'input-gradient', [grad, weight], inputGrad, input, weight, grad, g, last);
     if (weightGrad) logConvolution(s, 'weight-gradient', [grad, input], weightGrad, input, weight, grad, g, last);
-    if (inputGrad || weightGrad) transposingWorkspace(s, [input, weight, grad], g.groups, last);
+    const call = { ...g, tensors: [input, weight, grad] as const, channelsLast: last };
+    if (inputGrad || weightGrad) gradientWorkspace(s, call, g.benchmark && weightGrad !== null);
     if (biasGrad) s.log?.add('reduction', 'sum', [grad], [biasGrad]);
     return [inputGrad, weightGrad, biasGrad];
   });
@@ -114,6 +117,7 @@ function convRule(dimensions: 1 | 2 | 3, transposed: boolean): Rule {
       transposed,
       outputPadding: transposed ? spread(args[5], dimensions, 0) : new Array<number>(dimensions).fill(0),
       groups: number(args[6], 1),
+      benchmark: false,
     };
     if (args[4] === 'same') input = samePadding(s, input, weight, geometry);
     const out = convolution(s, input, weight, bias, geometry);
@@ -142,6 +146,7 @@ const generalRule: Rule = (s, args) => {
     transposed: args[6] === true,
     outputPadding: spread(args[7], dimensions, 0),
     groups: number(args[8], 1),
+    benchmark: flag(args[9]),
   });
 };
 
