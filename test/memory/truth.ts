@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Simulator } from '../../src/memory/simulator.js';
 import type { ModelGraph } from '../../src/model/graph.js';
 import { readModel } from '../../src/model/open.js';
+import type { Head } from '../../src/model/options.js';
 import { DEFAULT_SETUP, type Setup } from '../../src/setup.js';
 
 export interface TruthRow {
@@ -20,13 +21,15 @@ export interface TruthRow {
     optimizer: Setup['optimizer'];
     impl?: Setup['optimizerImplementation'];
     checkpointing?: 'full' | 'selective';
-    attention?: 'eager';
+    attention?: 'eager' | 'sdpa';
     zero_grad?: Setup['zeroGradPosition'];
     hold?: boolean;
     accumulation?: number;
     clip?: boolean;
     lora?: { rank: number; targets: string[] };
   };
+  /** What decides the peak, where the row is there for it. */
+  mechanism?: string;
   /** What the setup means beyond the fields above. */
   flags?: Partial<Setup>;
   truth: { parameters: number; peakAllocatedBytes: number; peakReservedBytes: number; peakAt: string };
@@ -36,32 +39,13 @@ export function readTruth(file = 'op-truth.json'): TruthRow[] {
   return JSON.parse(readFileSync(new URL(`./fixtures/${file}`, import.meta.url), 'utf8')) as TruthRow[];
 }
 
-const ARCHITECTURES: Record<string, string> = {
-  gpt2: 'GPT2LMHeadModel',
-  llama: 'LlamaForCausalLM',
-  mistral: 'MistralForCausalLM',
-  mixtral: 'MixtralForCausalLM',
-  gemma2: 'Gemma2ForCausalLM',
-  bloom: 'BloomForCausalLM',
-  qwen2: 'Qwen2ForCausalLM',
-  qwen3: 'Qwen3ForCausalLM',
-  gemma: 'GemmaForCausalLM',
-  phi: 'PhiForCausalLM',
-  opt: 'OPTForCausalLM',
-  gpt_neox: 'GPTNeoXForCausalLM',
-  gpt_neo: 'GPTNeoForCausalLM',
-  t5: 'T5ForConditionalGeneration',
-  bart: 'BartForConditionalGeneration',
+const HEADS: Record<string, Head> = {
+  clm: 'causal-lm',
+  mlm: 'masked-lm',
+  s2s: 'seq2seq-lm',
+  cls: 'sequence-classification',
+  tok: 'token-classification',
 };
-const NAMES: Record<string, string> = {
-  bert: 'Bert',
-  roberta: 'Roberta',
-  distilbert: 'DistilBert',
-  electra: 'Electra',
-  albert: 'Albert',
-  'deberta-v2': 'DebertaV2',
-};
-const HEADS: Record<string, string> = { clm: 'CausalLM', mlm: 'MaskedLM', cls: 'SequenceClassification' };
 /** Families that the truth ran with attention written out. */
 const WRITTEN_OUT = new Set(['gpt_neo', 't5', 'deberta-v2', 'bloom']);
 
@@ -85,7 +69,7 @@ export function setupOf({ setup, flags }: TruthRow): Setup {
 }
 
 function isWrittenOut(setup: TruthRow['setup']): boolean {
-  return setup.attention === 'eager' || WRITTEN_OUT.has(setup.model_type ?? '');
+  return setup.attention === 'eager' || (!setup.attention && WRITTEN_OUT.has(setup.model_type ?? ''));
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'batchfit-truth-'));
@@ -93,10 +77,9 @@ const folder = mkdtempSync(join(tmpdir(), 'batchfit-truth-'));
 export async function modelOf({ setup }: TruthRow): Promise<ModelGraph> {
   if (setup.kind === 'timm') return readModel(`timm:${setup.model}`);
   const type = setup.model_type ?? '';
-  const architectures = [ARCHITECTURES[type] ?? `${NAMES[type]}For${HEADS[setup.head ?? '']}`];
   const path = join(folder, 'config.json');
-  writeFileSync(path, JSON.stringify({ ...setup.config, model_type: type, architectures }));
-  return readModel(path, { seq: setup.seq, attention: isWrittenOut(setup) ? 'math' : 'auto' });
+  writeFileSync(path, JSON.stringify({ ...setup.config, model_type: type }));
+  return readModel(path, { seq: setup.seq, head: HEADS[setup.head ?? ''], attention: isWrittenOut(setup) ? 'math' : 'auto' });
 }
 
 export interface Answer {

@@ -1,6 +1,6 @@
 /** Elementwise operators: arithmetic, activations, comparisons. What backward saves follows derivatives.yaml. */
 import { type ElementType, isFloating } from '../dtype.js';
-import { define, type Rule, type Value } from '../registry.js';
+import { callOne, define, type Rule, type Value } from '../registry.js';
 import type { Session } from '../session.js';
 import { Tensor } from '../tensor.js';
 import { number, tensor } from './arguments.js';
@@ -57,7 +57,6 @@ const UNARY: Record<string, Unary> = {
   erf: { saves: 'input', backward: steps(4) },
   abs: { saves: 'input', backward: steps(2) },
   neg: { saves: 'nothing', backward: (s, grad) => elementwise(s, [grad]) },
-  square: { saves: 'input', backward: steps(3) },
 };
 
 function unaryRule(name: string, rule: Unary, inPlace: boolean): Rule {
@@ -172,6 +171,9 @@ const powRule: Rule = (s, args) => {
   });
   return out;
 };
+
+/** A composite: autocast sees the power. */
+const squareRule: Rule = (s, args) => callOne(s, 'pow.Tensor_Scalar', [args[0] ?? null, 2]);
 
 const compareRule: Rule = (s, args) => elementwise(s, onlyTensors([operand(args[0]), operand(args[1] ?? 0)]), 'bool');
 const integerRule: Rule = (s, args) => {
@@ -341,6 +343,7 @@ define({
   div: divRule(false),
   div_: divRule(true),
   pow: powRule,
+  square: squareRule,
   clamp: clampRule(2, false),
   clamp_: clampRule(2, true),
   clamp_min: clampRule(1, false),
