@@ -72,6 +72,8 @@ export function attendWrittenOut(g: GraphBuilder, q: Value, k: Value, v: Value, 
   if (options.bias) scores = add(g, scores, options.bias);
   if (mask) scores = add(g, scores, mask);
   let weights = style === 'llama' || style === 'opt' ? castLike(g, softmax(g, scores, -1, 'float32'), q) : softmax(g, scores, -1);
+  // One expression takes softmax and cast: the scores are in their variable until it is done.
+  g.holdInLocals([scores], weights);
   if (style === 'gpt2') weights = castLike(g, weights, v);
   const dropped = applyDropout(g, weights, dropout);
   const product = matmul(g, dropped, values);
