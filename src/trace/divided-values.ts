@@ -6,7 +6,7 @@ import type { Argument, GraphNode, ModelGraph } from '../model/graph.js';
 const POINTWISE = new Set(
   [
     'add sub rsub mul div neg pow square sqrt rsqrt exp tanh sigmoid gelu silu relu to type_as float contiguous clone alias detach',
-    'dropout softmax _softmax where masked_fill erf requires_grad_',
+    'dropout softmax _softmax where masked_fill erf requires_grad_ bloom_gelu',
   ].flatMap((names) => names.split(' ')),
 );
 
@@ -36,7 +36,7 @@ export class DividedValues {
 
   /** The call as one device makes it. */
   run(node: GraphNode): GraphNode {
-    const op = node.op.replace(/^aten\./, '').replace(/\..*$/, '');
+    const op = node.op.replace(/^(aten|transformers)\./, '').replace(/\..*$/, '');
     const given = node.args.flat(2).filter((a) => this.dimensionOf(a) !== undefined);
     if (given.length === 0) return node;
     const rule = this.rules[op.replace(/(?<=[a-z])_$/, '')] ?? (POINTWISE.has(op.replace(/_$/, '')) ? this.pointwise : null);

@@ -16,6 +16,7 @@ import './ops/recurrent.js';
 import './ops/special.js';
 import './ops/distances.js';
 import './ops/quantized.js';
+import './ops/transformers.js';
 import './ops/vision.js';
 
 export { type Leaf, runBackward } from './autograd.js';

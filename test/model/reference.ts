@@ -56,6 +56,8 @@ function line(
   parameter: (name: string) => string,
   evaluate: (size: string) => number,
 ): string {
+  // The export has the fused operator where BLOOM has a function of its own.
+  if (exported === 'transformers.bloom_gelu') return line('aten.gelu', given, { approximate: 'tanh' }, parameter, evaluate);
   const [op, args] = castAsExported(exported, given);
   const lower = (argument: Argument): unknown => {
     if (Array.isArray(argument)) return argument.map(lower);

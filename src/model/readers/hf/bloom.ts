@@ -5,7 +5,7 @@ import { causalMask } from '../../blocks/masks.js';
 import { castLike, dropoutModule, embeddingModule, layerNormModule, linearModule } from '../../blocks/modules.js';
 import { size, type Value } from '../../builder.js';
 import type { ModelGraph, Size } from '../../graph.js';
-import { add, dropout, gelu, mul, softmax, toDtype } from '../../ops/elementwise.js';
+import { add, dropout, mul, softmax, toDtype } from '../../ops/elementwise.js';
 import { arange } from '../../ops/layers.js';
 import { cat, permute, reshape, select, transpose, unsqueeze, view } from '../../ops/views.js';
 import type { Head } from '../../options.js';
@@ -83,12 +83,13 @@ function block(text: Text, config: Bloom, x: Value, bias: Value, mask: Value): V
   const normed = layerNormModule(g, 'input_layernorm', x, config.layer_norm_epsilon);
   const hidden = g.inModule('self_attention', () => attention(text, config, normed, after ? normed : x, bias, mask));
   const second = layerNormModule(g, 'post_attention_layernorm', hidden, config.layer_norm_epsilon);
+  g.holdInLocals([normed], second);
+  g.holdInLocals([hidden, second]);
   return g.inModule('mlp', () => {
     const inner = linearModule(g, 'dense_h_to_4h', second, 4 * config.hidden_size);
-    // A function of its own in the real code: like the fused gelu, it keeps its input alone.
-    const active = g.inModule('gelu_impl', () => gelu(g, inner, 'tanh'));
+    const active = g.inModule('gelu_impl', () => g.call('transformers.bloom_gelu', [inner], inner));
     const fed = linearModule(g, 'dense_4h_to_h', active, config.hidden_size);
-    g.holdInLocals([fed]);
+    g.holdInLocals([active, fed]);
     return add(g, after ? second : hidden, dropout(g, fed, config.hidden_dropout));
   });
 }
@@ -114,6 +115,6 @@ function attention(text: Text, config: Bloom, x: Value, residual: Value, bias: V
   const context = g.call('aten.bmm', [product, value], { shape: [rows, length, headSize], dtype: 'model' });
   const merged = reshape(g, permute(g, view(g, context, [batch, heads, length, headSize]), [0, 2, 1, 3]), [batch, length, features]);
   const projected = linearModule(g, 'dense', merged, features);
-  g.holdInLocals([projected]);
+  g.holdInLocals([merged, projected]);
   return add(g, residual, dropout(g, projected, config.hidden_dropout));
 }

@@ -48,12 +48,14 @@ const divide: Operation = (call) =>
     return quotient;
   });
 
+function tanhGelu(tf: TF, x: Tensor): Tensor {
+  const inner = tf.mul(tf.add(x, tf.mul(tf.pow(x, 3), 0.044715)), Math.sqrt(2 / Math.PI));
+  return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
+}
+
 /** gelu'(x) = Phi(x) + x phi(x): keeps x alone, where the written-out form would keep every intermediate. */
 function gelu(tf: TF, x: Tensor, call: Call): Tensor {
-  if (call.text('approximate') === 'tanh') {
-    const inner = tf.mul(tf.add(x, tf.mul(tf.pow(x, 3), 0.044715)), Math.sqrt(2 / Math.PI));
-    return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
-  }
+  if (call.text('approximate') === 'tanh') return tanhGelu(tf, x);
   const phi = (at: Tensor) => tf.mul(tf.add(tf.erf(tf.mul(at, Math.SQRT1_2)), 1), 0.5);
   return withGradient(tf, [x], {
     forward: (input) => ({ value: tf.mul(input as Tensor, phi(input as Tensor)), saved: [input as Tensor] }),
@@ -143,6 +145,7 @@ export const pointwise: Record<string, Operation> = {
   relu: unary((tf, x) => tf.relu(x)),
   relu6: unary((tf, x) => tf.relu6(x)),
   gelu: unary(gelu),
+  bloom_gelu: unary(tanhGelu),
   silu: unary((tf, x) => tf.mul(x, tf.sigmoid(x))),
   mish: unary((tf, x) => tf.mul(x, tf.tanh(tf.softplus(x)))),
   sigmoid: unary((tf, x) => tf.sigmoid(x)),

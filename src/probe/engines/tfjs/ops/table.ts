@@ -1,4 +1,4 @@
-/** Every operator that this engine runs, by ATen name without "aten." and without the underscore of in-place ones. */
+/** Every operator that this engine runs, by its name without the library and without the underscore of in-place ones. */
 import type { Operation } from '../call.js';
 import { convolution } from './convolution.js';
 import { creation } from './creation.js';
@@ -35,7 +35,7 @@ export interface FoundOperation {
 /** The operation of "aten.add_.Tensor": its own overload first, then any. Null when there is none. */
 export function findOperation(op: string): FoundOperation | null {
   const [library, name, overload] = op.split('.');
-  if (library !== 'aten' || !name) return null;
+  if (!(library === 'aten' || library === 'transformers') || !name) return null;
   const inPlace = name.endsWith('_') && !name.endsWith('__');
   const base = inPlace ? name.slice(0, -1) : name;
   const run = (overload && OPERATIONS[`${base}.${overload}`]) || OPERATIONS[base];

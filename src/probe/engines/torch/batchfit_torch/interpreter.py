@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from .functions import FUNCTIONS
+
 
 class Unrunnable(Exception):
     """The graph asks for something that this PyTorch does not have."""
@@ -164,6 +166,9 @@ def operator_of(name: str) -> Any:
 
 
 def call(node: dict[str, Any], state: dict[str, Any], sizes: dict[str, int], module: GraphModule) -> Any:
+    function = FUNCTIONS.get(node["op"])
+    if function is not None:
+        return function(*[state[name] for name in node["args"]])
     operator = operator_of(node["op"])
     specs = operator._schema.arguments
     args = [convert(value, spec, state, sizes, module) for value, spec in zip(node["args"], specs)]
