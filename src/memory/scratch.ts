@@ -18,9 +18,9 @@ export class Scratch {
     this.locals.set(name, born);
   }
 
-  /** `del name` */
+  /** `del name`; a list lets go of its last item first (CPython's list_dealloc). */
   delete(name: string): void {
-    for (const id of this.locals.get(name) ?? []) this.events.push(-1 - id);
+    for (const id of (this.locals.get(name) ?? []).reverse()) this.events.push(-1 - id);
     this.locals.delete(name);
   }
 

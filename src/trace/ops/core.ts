@@ -197,3 +197,12 @@ export function sumTo(s: Session, t: Tensor, shape: readonly number[]): Tensor {
 export function like(s: Session, t: Tensor, ...others: Tensor[]): Tensor {
   return elementwise(s, [t, ...others]);
 }
+
+/**
+ * Gradients of two operands in the order in which generated code makes them, that of the operands' names in derivatives.yaml:
+ * `other` before `self`, `mat2` before `self`.
+ */
+export function secondFirst(needs: readonly (boolean | undefined)[], first: () => Tensor, second: () => Tensor): [Tensor | null, Tensor | null] {
+  const ofSecond = needs[1] ? second() : null;
+  return [needs[0] ? first() : null, ofSecond];
+}

@@ -4,7 +4,7 @@ import { callOne, define, type Rule, type Value } from '../registry.js';
 import type { Session } from '../session.js';
 import { Tensor } from '../tensor.js';
 import { number, tensor } from './arguments.js';
-import { clone, elementwise, resultType } from './core.js';
+import { clone, elementwise, resultType, secondFirst } from './core.js';
 
 type UnaryBackward = (s: Session, grad: Tensor, saved: Tensor) => Tensor;
 
@@ -121,10 +121,14 @@ function mulRule(inPlace: boolean): Rule {
     // In place the first operand is overwritten: what the second one's gradient needs is copied before.
     const original = inPlace && y?.requiresGrad && s.gradientsEnabled ? s.withoutGradients(() => clone(s, x as Tensor)) : x;
     const out = destination(s, a, b, inPlace);
-    s.record('mul', [x, y], [out], [x?.requiresGrad ? y : null, y?.requiresGrad ? original : null], ([grad], needs) => [
-      grad && needs[0] ? times(s, grad, b) : null,
-      grad && needs[1] ? times(s, grad, original ?? a) : null,
-    ]);
+    s.record('mul', [x, y], [out], [x?.requiresGrad ? y : null, y?.requiresGrad ? original : null], ([grad], needs) => {
+      if (!grad) return [null, null];
+      return secondFirst(
+        needs,
+        () => times(s, grad, b),
+        () => times(s, grad, original ?? a),
+      );
+    });
     return out;
   };
 }
@@ -142,15 +146,17 @@ function divRule(inPlace: boolean): Rule {
     const original = inPlace && y?.requiresGrad && s.gradientsEnabled ? s.withoutGradients(() => clone(s, x as Tensor)) : x;
     s.record('div', [x, y], [out], [y, y?.requiresGrad ? original : null], ([grad], needs) => {
       if (!grad) return [null, null];
-      const first = needs[0] ? times(s, grad, b) : null;
-      if (!needs[1]) return [first, null];
       // -grad * ((self / other) / other)
-      const second = s.scope(() => {
+      const second = (): Tensor => {
         const negative = elementwise(s, [grad]);
         const quotient = times(s, original ?? (y as Tensor), b);
         return times(s, negative, times(s, quotient, b));
-      });
-      return [first, second];
+      };
+      return secondFirst(
+        needs,
+        () => times(s, grad, b),
+        () => s.scope(second),
+      );
     });
     return out;
   };
@@ -166,8 +172,11 @@ const powRule: Rule = (s, args) => {
     if (!grad) return [null, null];
     const base = (x ?? y) as Tensor;
     // grad * (exponent * self.pow(exponent - 1)), and grad * (result * self.log())
-    const first = needs[0] ? s.scope(() => times(s, grad, times(s, elementwise(s, onlyTensors([a, b])), 1))) : null;
-    return [first, needs[1] ? s.scope(() => times(s, grad, times(s, out, elementwise(s, [base])))) : null];
+    return secondFirst(
+      needs,
+      () => s.scope(() => times(s, grad, times(s, elementwise(s, onlyTensors([a, b])), 1))),
+      () => s.scope(() => times(s, grad, times(s, out, elementwise(s, [base])))),
+    );
   });
   return out;
 };
@@ -212,7 +221,11 @@ const extremumRule: Rule = (s, args) => {
       elementwise(s, [a, b], 'bool');
       return s.options.outOfPlaceSums ? elementwise(s, [chosen]) : chosen;
     };
-    return [needs[0] ? s.scope(one) : null, needs[1] ? s.scope(one) : null];
+    return secondFirst(
+      needs,
+      () => s.scope(one),
+      () => s.scope(one),
+    );
   });
   return out;
 };
@@ -237,9 +250,9 @@ const lerpRule: Rule = (s, args) => {
   const out = elementwise(s, [a, b]);
   s.record('lerp', [a, b, weight], [out], [weight, ...(weight?.requiresGrad ? [a, b] : [])], ([grad], needs) => {
     if (!grad) return [null, null, null];
+    const scaled = (): Tensor => times(s, grad, w);
     return [
-      needs[0] ? times(s, grad, w) : null,
-      needs[1] ? times(s, grad, w) : null,
+      ...secondFirst(needs, scaled, scaled),
       needs[2] ? elementwise(s, [grad, elementwise(s, [a, b])]) : null,
     ];
   });
@@ -251,10 +264,11 @@ const whereRule: Rule = (s, args) => {
   const a = operand(args[1]);
   const b = operand(args[2]);
   const out = elementwise(s, onlyTensors([condition, a, b]), typeWith([a, b].some((o) => o instanceof Tensor) ? [a, b] : [a, b]));
-  s.record('where', [asTensor(a), asTensor(b)], [out], [condition], ([grad], needs) => [
-    grad && needs[0] ? elementwise(s, [condition, grad], grad.type) : null,
-    grad && needs[1] ? elementwise(s, [condition, grad], grad.type) : null,
-  ]);
+  s.record('where', [asTensor(a), asTensor(b)], [out], [condition], ([grad], needs) => {
+    if (!grad) return [null, null];
+    const masked = (): Tensor => elementwise(s, [condition, grad], grad.type);
+    return secondFirst(needs, masked, masked);
+  });
   return out;
 };
 

@@ -3,7 +3,7 @@ import { define, type Rule, type Value } from '../registry.js';
 import type { Session } from '../session.js';
 import { broadcastShapes, isContiguous, product, type Tensor } from '../tensor.js';
 import { number, optionalTensor, tensor, tensors } from './arguments.js';
-import { elementwise, expand, permute, reshape, sumTo, transpose } from './core.js';
+import { elementwise, expand, permute, reshape, secondFirst, sumTo, transpose } from './core.js';
 import { squeeze, unsqueeze } from './views.js';
 
 /** Gradient of the first factor: column-major where that factor is (mm_mat1_backward). */
@@ -24,10 +24,11 @@ export function mm(s: Session, a: Tensor, b: Tensor): Tensor {
   if (!s.reused) s.log?.product('mm', a, b, out);
   s.record('mm', [a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null];
-    return [
-      needs[0] ? firstGradient(s, grad, b, a.shape, a.strides) : null,
-      needs[1] ? secondGradient(s, grad, a, b.shape, b.strides) : null,
-    ];
+    return secondFirst(
+      needs,
+      () => firstGradient(s, grad, b, a.shape, a.strides),
+      () => secondGradient(s, grad, a, b.shape, b.strides),
+    );
   });
   return out;
 }
@@ -55,7 +56,11 @@ export function bmm(s: Session, a: Tensor, b: Tensor): Tensor {
   if (!s.reused) s.log?.product('bmm', a, b, out);
   s.record('bmm', [a, b], [out], [b.requiresGrad ? a : null, a.requiresGrad ? b : null], ([grad], needs) => {
     if (!grad) return [null, null];
-    return [needs[0] ? bmm(s, grad, transpose(s, b, 1, 2)) : null, needs[1] ? bmm(s, transpose(s, a, 1, 2), grad) : null];
+    return secondFirst(
+      needs,
+      () => bmm(s, grad, transpose(s, b, 1, 2)),
+      () => bmm(s, transpose(s, a, 1, 2), grad),
+    );
   });
   return out;
 }
