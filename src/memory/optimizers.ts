@@ -11,22 +11,32 @@ interface Behaviour {
   states: number;
   /** Full lists alive at once inside a foreach step, beside the state. */
   foreachLists: number;
-  /** Tensors of one parameter's size alive at once in a single-tensor step. */
-  singleTensors: number;
+  /** What the loop over single tensors makes for each one. */
+  single?: (scratch: Scratch, bytes: number) => void;
   /** With the fused kernel each parameter's step count is a tensor on the device. */
   counts: boolean;
   /** Has a fused kernel. */
   fused: boolean;
 }
 
+/** `avg = square_avg.sqrt()`: the variable has the last weight's until the next one's is made. */
+const root = (scratch: Scratch, bytes: number): void => scratch.assign('avg', bytes);
+
+/** `denom = (exp_avg_sq.sqrt() / bias_correction2_sqrt).add_(eps)` */
+function rootAndQuotient(scratch: Scratch, bytes: number): void {
+  scratch.assign('root', bytes);
+  scratch.assign('denom', bytes);
+  scratch.delete('root');
+}
+
 const BEHAVIOUR: Partial<Record<Optimizer, Behaviour>> = {
-  sgd: { states: 0, foreachLists: 0, singleTensors: 0, counts: false, fused: true },
-  momentum: { states: 1, foreachLists: 0, singleTensors: 0, counts: false, fused: true },
-  nesterov: { states: 1, foreachLists: 0, singleTensors: 1, counts: false, fused: true },
-  adam: { states: 2, foreachLists: 1, singleTensors: 2, counts: true, fused: true },
-  adamw: { states: 2, foreachLists: 1, singleTensors: 2, counts: true, fused: true },
-  rmsprop: { states: 1, foreachLists: 1, singleTensors: 1, counts: false, fused: false },
-  adagrad: { states: 1, foreachLists: 2, singleTensors: 1, counts: false, fused: true },
+  sgd: { states: 0, foreachLists: 0, counts: false, fused: true },
+  momentum: { states: 1, foreachLists: 0, counts: false, fused: true },
+  nesterov: { states: 1, foreachLists: 0, single: (scratch, bytes) => scratch.pass(bytes), counts: false, fused: true },
+  adam: { states: 2, foreachLists: 1, single: rootAndQuotient, counts: true, fused: true },
+  adamw: { states: 2, foreachLists: 1, single: rootAndQuotient, counts: true, fused: true },
+  rmsprop: { states: 1, foreachLists: 1, single: root, counts: false, fused: false },
+  adagrad: { states: 1, foreachLists: 2, single: root, counts: false, fused: true },
 };
 
 /** One optimizer step on a list of weights. */
@@ -62,7 +72,8 @@ export function optimizerStep(
   const scratch = new Scratch();
   if (fused) return { states, scratch };
   if (implementation === 'single') {
-    for (const { bytes } of trained) scratch.pass(...new Array<number>(behaviour.singleTensors).fill(bytes));
+    for (const { bytes } of trained) behaviour.single?.(scratch, bytes);
+    scratch.end();
     return { states, scratch };
   }
   const lists: number[] = [];

@@ -129,6 +129,12 @@ export class GraphBuilder {
     for (const { name } of values) this.graph.locals.push([name, until ? `%${until.name}` : this.callPath]);
   }
 
+  /** The same until the running module's child has returned, whose result the variable gets. */
+  holdUntilReturned(values: readonly Value[], child: string): void {
+    this.graph.locals ??= [];
+    for (const { name } of values) this.graph.locals.push([name, join(this.callPath, child)]);
+  }
+
   /** Says in which order the running module registers its children: the order of its parameters. */
   orderChildren(...names: string[]): void {
     this.order.set(this.modulePath, names);

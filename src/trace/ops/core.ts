@@ -202,7 +202,17 @@ export function like(s: Session, t: Tensor, ...others: Tensor[]): Tensor {
  * Gradients of two operands in the order in which generated code makes them, that of the operands' names in derivatives.yaml:
  * `other` before `self`, `mat2` before `self`.
  */
-export function secondFirst(needs: readonly (boolean | undefined)[], first: () => Tensor, second: () => Tensor): [Tensor | null, Tensor | null] {
+export function secondFirst(
+  needs: readonly (boolean | undefined)[],
+  first: () => Tensor,
+  second: () => Tensor,
+): [Tensor | null, Tensor | null] {
   const ofSecond = needs[1] ? second() : null;
   return [needs[0] ? first() : null, ofSecond];
+}
+
+/** Zeros that a gradient is added into. In place, but where the gradient is traced (a tensor subclass): FunctionsManual.cpp. */
+export function addedIntoZeros(s: Session, like: Tensor): Tensor {
+  const zeros = s.empty(like.shape, like.type);
+  return s.options.outOfPlaceSums ? s.empty(like.shape, like.type) : zeros;
 }

@@ -251,10 +251,7 @@ const lerpRule: Rule = (s, args) => {
   s.record('lerp', [a, b, weight], [out], [weight, ...(weight?.requiresGrad ? [a, b] : [])], ([grad], needs) => {
     if (!grad) return [null, null, null];
     const scaled = (): Tensor => times(s, grad, w);
-    return [
-      ...secondFirst(needs, scaled, scaled),
-      needs[2] ? elementwise(s, [grad, elementwise(s, [a, b])]) : null,
-    ];
+    return [...secondFirst(needs, scaled, scaled), needs[2] ? elementwise(s, [grad, elementwise(s, [a, b])]) : null];
   });
   return out;
 };

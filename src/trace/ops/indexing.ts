@@ -4,7 +4,7 @@ import { define, type Rule } from '../registry.js';
 import type { Session } from '../session.js';
 import { broadcastShapes, channelsLastStrides, contiguousStrides, product, suggestsChannelsLast, Tensor } from '../tensor.js';
 import { dimension, number, numbers, tensor, tensors } from './arguments.js';
-import { clone, contiguous, elementwise, expand, permute, reshape, resultType, sumTo } from './core.js';
+import { addedIntoZeros, clone, contiguous, elementwise, expand, permute, reshape, resultType, sumTo } from './core.js';
 import { select, slice } from './views.js';
 
 /** cat: backward hands out slices of the gradient, all views of it. */
@@ -55,11 +55,7 @@ const indexRule: Rule = (s, args) => {
     }
   });
   const out = s.empty(shape, x.type);
-  s.record('index', [x], [out], given, ([grad]) => {
-    if (!grad) return [null];
-    const zeros = s.empty(x.shape, x.type);
-    return [s.options.outOfPlaceSums ? s.empty(x.shape, x.type) : zeros];
-  });
+  s.record('index', [x], [out], given, ([grad]) => [grad ? addedIntoZeros(s, x) : null]);
   return out;
 };
 
@@ -79,7 +75,7 @@ const gatherRule: Rule = (s, args) => {
   const x = tensor(args[0]);
   const index = tensor(args[2]);
   const out = s.empty(index.shape, x.type);
-  s.record('gather', [x], [out], [x, index], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
+  s.record('gather', [x], [out], [index, x], ([grad]) => [grad ? addedIntoZeros(s, x) : null]);
   return out;
 };
 
@@ -91,7 +87,7 @@ const indexSelectRule: Rule = (s, args) => {
     x.shape.map((n, i) => (i === d ? index.elements : n)),
     x.type,
   );
-  s.record('index_select', [x], [out], [index], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
+  s.record('index_select', [x], [out], [index], ([grad]) => [grad ? addedIntoZeros(s, x) : null]);
   return out;
 };
 

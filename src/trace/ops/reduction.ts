@@ -4,7 +4,7 @@ import { define, type Named, type Rule, type Value } from '../registry.js';
 import type { Session } from '../session.js';
 import type { Tensor } from '../tensor.js';
 import { dimension, elementType, flag, number, numbers, tensor } from './arguments.js';
-import { castTo, elementwise, expand } from './core.js';
+import { addedIntoZeros, castTo, elementwise, expand } from './core.js';
 import { unsqueeze } from './views.js';
 
 interface Reduced {
@@ -75,7 +75,7 @@ function withIndices(shapeOf: (x: Tensor, args: Value[]) => number[]): Rule {
     const shape = shapeOf(x, args);
     const values = s.empty(shape, x.type);
     const indices = s.empty(shape, 'int64');
-    s.record('max', [x], [values], [indices], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
+    s.record('max', [x], [values], [indices], ([grad]) => [grad ? addedIntoZeros(s, x) : null]);
     return [values, indices];
   };
 }

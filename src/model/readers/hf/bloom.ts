@@ -51,7 +51,13 @@ function backbone(text: Text, config: Bloom): Value {
   let hidden = layerNormModule(g, 'word_embeddings_layernorm', tokens, config.layer_norm_epsilon);
   const bias = alibi(text, config);
   const mask = causalMask(g, { batch, length, positions: null, eager: true }) as Value;
-  for (let layer = 0; layer < config.n_layer; layer++) hidden = g.inCheckpoint(`h.${layer}`, () => block(text, config, hidden, bias, mask));
+  for (let layer = 0; layer < config.n_layer; layer++) {
+    const [output, weights] = g.inCheckpoint(`h.${layer}`, () => block(text, config, hidden, bias, mask));
+    // `outputs` has the weights of one layer until the next one's are there.
+    if (layer + 1 < config.n_layer) g.holdUntilReturned([weights], `h.${layer + 1}`);
+    else g.holdInLocals([weights]);
+    hidden = output;
+  }
   return layerNormModule(g, 'ln_f', hidden, config.layer_norm_epsilon);
 }
 
@@ -77,24 +83,25 @@ function alibi({ g, batch, length }: Text, config: Bloom): Value {
   return toDtype(g, repeated, 'model');
 }
 
-function block(text: Text, config: Bloom, x: Value, bias: Value, mask: Value): Value {
+function block(text: Text, config: Bloom, x: Value, bias: Value, mask: Value): [output: Value, weights: Value] {
   const { g } = text;
   const after = config.apply_residual_connection_post_layernorm;
   const normed = layerNormModule(g, 'input_layernorm', x, config.layer_norm_epsilon);
-  const hidden = g.inModule('self_attention', () => attention(text, config, normed, after ? normed : x, bias, mask));
+  const [hidden, weights] = g.inModule('self_attention', () => attention(text, config, normed, after ? normed : x, bias, mask));
   const second = layerNormModule(g, 'post_attention_layernorm', hidden, config.layer_norm_epsilon);
   g.holdInLocals([normed], second);
   g.holdInLocals([hidden, second]);
-  return g.inModule('mlp', () => {
+  const output = g.inModule('mlp', () => {
     const inner = linearModule(g, 'dense_h_to_4h', second, 4 * config.hidden_size);
     const active = g.inModule('gelu_impl', () => g.call('transformers.bloom_gelu', [inner], inner));
     const fed = linearModule(g, 'dense_4h_to_h', active, config.hidden_size);
     g.holdInLocals([active, fed]);
     return add(g, after ? second : hidden, dropout(g, fed, config.hidden_dropout));
   });
+  return [output, weights];
 }
 
-function attention(text: Text, config: Bloom, x: Value, residual: Value, bias: Value, mask: Value): Value {
+function attention(text: Text, config: Bloom, x: Value, residual: Value, bias: Value, mask: Value): [output: Value, weights: Value] {
   const { g, batch, length } = text;
   const { n_head: heads, hidden_size: features } = config;
   const headSize = features / heads;
@@ -110,11 +117,10 @@ function attention(text: Text, config: Bloom, x: Value, residual: Value, bias: V
   const masked = add(g, view(g, scores, [batch, heads, length, -1]), mask);
   g.holdInLocals([q, k, v, query, key, value, scores, masked]);
   const weights = dropoutModule(g, 'attention_dropout', castLike(g, softmax(g, masked, -1, 'float32'), query), config.attention_dropout);
-  g.assignInLayer('weights', weights);
   const product = view(g, weights, [rows, length, -1]);
   const context = g.call('aten.bmm', [product, value], { shape: [rows, length, headSize], dtype: 'model' });
   const merged = reshape(g, permute(g, view(g, context, [batch, heads, length, headSize]), [0, 2, 1, 3]), [batch, length, features]);
   const projected = linearModule(g, 'dense', merged, features);
   g.holdInLocals([merged, projected]);
-  return add(g, residual, dropout(g, projected, config.hidden_dropout));
+  return [add(g, residual, dropout(g, projected, config.hidden_dropout)), weights];
 }

@@ -144,6 +144,8 @@ function encoder(text: Text, config: Deberta, states: Value[], mask: Value): Val
   const pairs = mul(g, rows, unsqueeze(g, squeeze(g, rows, -2), -1));
   const relative = config.relative_attention ? relativePositions(g, options) : null;
   const table = config.relative_attention ? relativeTable(text, config, options.span) : null;
+  // Without relative attention its norm is there and never runs.
+  if (!table && normsTable(config)) g.inModule('LayerNorm', () => normWeights(text, config));
   let hidden = embedded;
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     hidden = g.inCheckpoint(`layer.${layer}`, () => block(text, config, hidden, { mask: pairs, relative, table, options }));
@@ -173,13 +175,17 @@ function attentionOptions(text: Text, config: Deberta): Disentangled {
   };
 }
 
-function relativeTable({ g }: Text, config: Deberta, span: number): Value {
+const normsTable = (config: Deberta): boolean => config.norm_rel_ebd.toLowerCase().includes('layer_norm');
+
+function normWeights({ g }: Text, { hidden_size: features }: Deberta): [weight: Value, bias: Value] {
+  return [g.parameter('weight', [features]), g.parameter('bias', [features])];
+}
+
+function relativeTable(text: Text, config: Deberta, span: number): Value {
+  const { g } = text;
   const table = g.inModule('rel_embeddings', () => g.parameter('weight', [2 * span, config.hidden_size]));
-  if (!config.norm_rel_ebd.toLowerCase().includes('layer_norm')) return table;
-  const features = config.hidden_size;
-  return g.inModule('LayerNorm', () =>
-    layerNorm(g, table, [features], g.parameter('weight', [features]), g.parameter('bias', [features]), config.layer_norm_eps),
-  );
+  if (!normsTable(config)) return table;
+  return g.inModule('LayerNorm', () => layerNorm(g, table, [config.hidden_size], ...normWeights(text, config), config.layer_norm_eps));
 }
 
 interface Shared {

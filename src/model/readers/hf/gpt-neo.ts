@@ -71,14 +71,20 @@ function backbone(text: Text, config: GptNeo): Value {
   g.holdInLocals([tokens, places]);
   const embedded = add(g, tokens, places);
   let hidden = dropoutModule(g, 'drop', embedded, config.embed_dropout);
-  for (let layer = 0; layer < config.num_layers; layer++) hidden = g.inCheckpoint(`h.${layer}`, () => block(text, config, hidden, mask));
+  for (let layer = 0; layer < config.num_layers; layer++) {
+    const [output, weights] = g.inCheckpoint(`h.${layer}`, () => block(text, config, hidden, mask));
+    // `outputs` has the weights of one layer until the next one's are there.
+    if (layer + 1 < config.num_layers) g.holdUntilReturned([weights], `h.${layer + 1}`);
+    else g.holdInLocals([weights]);
+    hidden = output;
+  }
   return view(g, layerNormModule(g, 'ln_f', hidden, config.layer_norm_epsilon), [-1, length, config.hidden_size]);
 }
 
-function block(text: Text, config: GptNeo, x: Value, mask: Value): Value {
+function block(text: Text, config: GptNeo, x: Value, mask: Value): [output: Value, weights: Value] {
   const { g } = text;
   const normed = layerNormModule(g, 'ln_1', x, config.layer_norm_epsilon);
-  const attended = g.inModule('attn.attention', () => attention(text, config, normed, mask));
+  const [attended, weights] = g.inModule('attn.attention', () => attention(text, config, normed, mask));
   const hidden = add(g, attended, x);
   const second = layerNormModule(g, 'ln_2', hidden, config.layer_norm_epsilon);
   const fed = g.inModule('mlp', () => {
@@ -88,10 +94,10 @@ function block(text: Text, config: GptNeo, x: Value, mask: Value): Value {
   });
   g.holdInLocals([normed], hidden);
   g.holdInLocals([attended, second, fed]);
-  return add(g, hidden, fed);
+  return [add(g, hidden, fed), weights];
 }
 
-function attention(text: Text, config: GptNeo, x: Value, mask: Value): Value {
+function attention(text: Text, config: GptNeo, x: Value, mask: Value): [output: Value, weights: Value] {
   const { g, batch, length } = text;
   const { hidden_size: features, num_heads: heads, max_position_embeddings: positions } = config;
   g.orderChildren('k_proj', 'v_proj', 'q_proj', 'out_proj');
@@ -107,7 +113,6 @@ function attention(text: Text, config: GptNeo, x: Value, mask: Value): Value {
   const lowest = g.call('aten.full', [[], LOWEST], { shape: [], dtype: 'float32' }, { dtype: 'float32' });
   const masked = add(g, g.call('aten.where.self', [seen, scores, lowest], scores), mask);
   const weights = dropoutModule(g, 'attn_dropout', castLike(g, softmax(g, masked, -1), v), config.attention_dropout);
-  g.assignInLayer('weights', weights);
   const joined = view(g, contiguous(g, permute(g, matmul(g, weights, v), [0, 2, 1, 3])), [batch, length, features]);
-  return dropoutModule(g, 'resid_dropout', linearModule(g, 'out_proj', joined, features), config.resid_dropout);
+  return [dropoutModule(g, 'resid_dropout', linearModule(g, 'out_proj', joined, features), config.resid_dropout), weights];
 }
