@@ -126,11 +126,11 @@ function folded(s: Session, a: Tensor, b: Tensor): Tensor {
   return transposed ? transpose(s, out, -2, -1) : out;
 }
 
-/** aten::linear: addmm on a matrix, on a flattened row-major 3-D input; else matmul and a separate sum. */
+/** aten::linear: addmm on a matrix and on a row-major input, flattened; else matmul and a separate sum. */
 export function linear(s: Session, input: Tensor, weight: Tensor, bias: Tensor | null): Tensor {
   const rank = input.shape.length;
   if (rank === 2 && bias) return addmm(s, bias, input, transpose(s, weight, 0, 1));
-  if (bias && rank === 3 && isContiguous(input)) {
+  if (bias && rank >= 3 && isContiguous(input)) {
     const flat = reshape(s, input, [product(input.shape.slice(0, -1)), input.size(-1)]);
     return reshape(s, addmm(s, bias, flat, transpose(s, weight, 0, 1)), [...input.shape.slice(0, -1), weight.size(0)]);
   }
