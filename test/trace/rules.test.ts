@@ -30,3 +30,22 @@ describe('a linear layer with a bias', () => {
     expect(born).toHaveLength(results);
   });
 });
+
+describe('an activation in place', () => {
+  // derivatives.yaml of torch 2.15 has a form of its own for leaky_relu_, and none for hardtanh_ (relu6).
+  it.each([
+    ['aten.leaky_relu_', 1],
+    ['aten.hardtanh_', 2],
+    ['aten.relu6_', 2],
+  ])('%s leaves %i tensors of its size', (op, tensors) => {
+    const g = new GraphBuilder('layer', { format: 'spec', reference: 'layer' });
+    const rows = g.input('rows', ['B', 24], 'model', 'data');
+    const active = g.call(op, [linear(g, rows, g.parameter('weight', [40, 24]), null)], { shape: ['B', 40], dtype: 'model' });
+    const trace = traceStep(
+      g.finish(reduce(g, 'aten.mean.dim', active, [0, 1], false), [active]),
+      { ...DEFAULT_SETUP, batch: 50 },
+      { capability: 80, outOfPlaceSums: true, accumulating: false },
+    );
+    expect(trace.forward.filter((event) => event >= 0 && trace.bytes[event] === 50 * 40 * 4)).toHaveLength(tensors);
+  });
+});
