@@ -39,7 +39,10 @@ export interface GraphNode {
   op: string;
   /** Arguments in the order of the ATen schema; trailing ones that equal the schema's default may be left out. */
   args: Argument[];
-  /** Keyword-only arguments of the ATen schema (dtype, alpha, generator ...), by name. */
+  /**
+   * Keyword-only arguments of the ATen schema (dtype, alpha, generator ...), by name; and "autocast": false where the code
+   * turns autocast off for the operator.
+   */
   kwargs?: Record<string, Argument>;
   /** Names of the outputs; an operator that returns a list or tuple names every element ("" for an unused one). */
   outputs: string[];

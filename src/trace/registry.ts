@@ -36,6 +36,10 @@ export function knownOperators(): string[] {
 export function call(s: Session, op: string, args: Value[], named: Named = {}, rule = ruleOf(op)): Result {
   if (!rule)
     throw new UsageError('UNKNOWN_OPERATOR', `operator ${op} has no memory rule`, 'run batchfit probe to measure this model instead');
+  if (named.autocast === false) {
+    const { autocast: _, ...rest } = named;
+    return s.withoutAutocast(() => call(s, op, args, rest, rule));
+  }
   return s.scope(() => {
     const type = s.autocastType;
     if (!type && !s.log) return rule(s, args, named);

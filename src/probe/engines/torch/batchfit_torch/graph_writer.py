@@ -35,6 +35,7 @@ class GraphWriter:
         self._values: dict[fx.Node, Any] = {}
         self._taken = set(names.values())
         self._paths = CallPaths()
+        self._autocast = True
 
     def write(self, module: fx.GraphModule) -> list[str]:
         """Appends the graph's nodes; returns the names of its outputs."""
@@ -79,7 +80,11 @@ class GraphWriter:
         if skipped is None:
             raise NotExpressible(f"higher-order operator {name}")
         body, *inputs = node.args[skipped:]
+        outer = self._autocast
+        if name == "wrap_with_autocast":
+            self._autocast = bool(node.args[2])
         outputs = self._walk(self._values[body], [self._argument(value) for value in inputs])
+        self._autocast = outer
         if name == "wrap_with_set_grad_enabled" and node.args[0] is False:
             outputs = [self._detach(value, node) for value in outputs]
         self._values[node] = outputs
@@ -151,6 +156,8 @@ class GraphWriter:
             outputs = [self._name(node.name)]
             self._values[node] = "%" + outputs[0]
         written: dict[str, Any] = {"op": op, "args": args}
+        if not self._autocast:
+            kwargs["autocast"] = False
         if kwargs:
             written["kwargs"] = kwargs
         self.nodes.append({**written, "outputs": outputs, "module": self._module(node)})

@@ -173,10 +173,13 @@ def call(node: dict[str, Any], state: dict[str, Any], sizes: dict[str, int], mod
     specs = operator._schema.arguments
     args = [convert(value, spec, state, sizes, module) for value, spec in zip(node["args"], specs)]
     named = {spec.name: spec for spec in specs}
-    kwargs = {name: convert(value, named[name], state, sizes, module) for name, value in node.get("kwargs", {}).items()}
+    given = dict(node.get("kwargs", {}))
+    autocast = given.pop("autocast", True)
+    kwargs = {name: convert(value, named[name], state, sizes, module) for name, value in given.items()}
     if "device" in named and not any(isinstance(arg, torch.Tensor) for arg in args):
         kwargs["device"] = module.device
-    return operator(*args, **kwargs)
+    with contextlib.nullcontext() if autocast else torch.autocast(module.device.type, enabled=False):
+        return operator(*args, **kwargs)
 
 
 def convert(value: Any, spec: Any, state: dict[str, Any], sizes: dict[str, int], module: GraphModule) -> Any:

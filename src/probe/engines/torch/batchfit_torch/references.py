@@ -1,6 +1,7 @@
 """Builds what a reference names: a real PyTorch module, example inputs and the loss. Used to export and to train."""
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import json
@@ -96,6 +97,18 @@ def import_timm() -> types.ModuleType:
     return importlib.import_module("timm")
 
 
+def _turn_autocast_off(module: nn.Module) -> None:
+    """timm's LiteMLA runs its attention without autocast, but on the meta device, which has none to turn off."""
+
+    def without(attend: Callable[..., torch.Tensor], *tensors: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return attend(*tensors)
+
+    for part in module.modules():
+        if type(part).__name__ == "LiteMLA":
+            part._attn = functools.partial(without, part._attn)
+
+
 def _timm(name: str, options: Options) -> Example:
     timm = import_timm()
     if not timm.is_model(name):
@@ -109,6 +122,7 @@ def _timm(name: str, options: Options) -> Example:
         if not options.image:
             raise
         module = timm.create_model(name, **settings)  # no size of its own: it takes any
+    _turn_autocast_off(module)
     channels, height, width = module.pretrained_cfg.get("input_size", (3, 224, 224))
     height, width = options.image or (height, width)
     image = torch.rand(options.batch, channels, height, width)
