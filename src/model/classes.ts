@@ -57,7 +57,7 @@ function findHeads(graph: ModelGraph): GraphNode[] {
     else if (isLoss && op === 'aten.cross_entropy_loss') walk(valueName(args[0]), false);
     else if (isLoss) throw refuse(graph, 'its loss is not a cross entropy');
     else if (PASSES.has(op)) walk(valueName(args[0]), false);
-    else if (node && (op === 'aten.linear' || op === 'aten.conv2d')) heads.add(node);
+    else if (node && /^aten\.(linear|conv[23]d)$/.test(op)) heads.add(node);
     else throw refuse(graph, `it ends in ${op}`);
   };
   walk(graph.loss, true);

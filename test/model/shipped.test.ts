@@ -95,6 +95,7 @@ describe('options of a shipped graph', () => {
     ['timm:crossvit_15_240', ['head.0.weight', 'head.0.bias', 'head.1.weight', 'head.1.bias']],
     ['timm:levit_256', ['head.linear.weight', 'head.linear.bias', 'head_dist.linear.weight', 'head_dist.linear.bias']],
     ['torchvision:googlenet', ['aux1.fc2.weight', 'aux1.fc2.bias', 'aux2.fc2.weight', 'aux2.fc2.bias', 'fc.weight', 'fc.bias']],
+    ['torchvision:s3d', ['classifier.1.weight', 'classifier.1.bias']],
   ])('set the classes of every head of %s', async (reference, heads) => {
     const { parameters } = await readModel(reference, { classes: 7 });
     expect(parameters.filter(({ shape }) => shape[0] === 7).map(({ name }) => name)).toEqual(heads);
