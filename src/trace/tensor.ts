@@ -28,6 +28,8 @@ export class Tensor {
   parameter = -1;
   /** Made by a view operator: its storage belongs to another tensor too. */
   isView = false;
+  /** What autograd takes a view for a view of: writing into the view gives that a new history. */
+  base: Tensor | null = null;
 
   constructor(
     readonly storage: Storage,

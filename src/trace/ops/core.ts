@@ -118,6 +118,7 @@ export function viewOf(
   backward: (grad: Tensor) => Tensor,
 ): Tensor {
   const view = s.alias(t, shape, strides);
+  view.base = t.base ?? t;
   s.record(name, [t], [view], [], ([grad]) => [grad ? backward(grad) : null]);
   return view;
 }

@@ -94,8 +94,14 @@ function shouldFold(a: Tensor, b: Tensor): boolean {
   return true;
 }
 
-/** torch.matmul (`_matmul_impl`). */
+/** torch.matmul (`_matmul_impl`); what it returns is no view to autograd (`_unsafe_view`). */
 export function matmul(s: Session, a: Tensor, b: Tensor): Tensor {
+  const out = multiply(s, a, b);
+  out.base = null;
+  return out;
+}
+
+function multiply(s: Session, a: Tensor, b: Tensor): Tensor {
   const [n, m] = [a.shape.length, b.shape.length];
   if (n === 2 && m === 2) return mm(s, a, b);
   if (n === 2 && m === 1) return squeeze(s, mm(s, a, unsqueeze(s, b, 1)), [1]);

@@ -198,10 +198,24 @@ const cloneRule: Rule = (s, args, named) => {
   return clone(s, t, likeStrides(t));
 };
 
-/** `x.copy_(y)`: y's gradient is x's, cast where needed. */
+/**
+ * `x.copy_(y)`: y's gradient is x's, cast where needed. Into a view it is the base that gets a history (CopySlices in
+ * torch/csrc/autograd/functions/tensor.cpp): a copy of the base's gradient, one of its slice, and zeros for what was there.
+ */
 const copyRule: Rule = (s, args) => {
   const into = tensor(args[0]);
   const from = tensor(args[1]);
+  const { base } = into;
+  if (base) {
+    s.record('copy_slices', [base, from], [base], [], ([grad], needs) => {
+      if (!grad) return [null, null];
+      const whole = s.empty(base.shape, grad.type, base.strides);
+      const part = s.empty(into.shape, grad.type);
+      if (needs[0]) s.empty(into.shape, grad.type);
+      return [needs[0] ? whole : null, needs[1] ? castTo(s, sumTo(s, part, from.shape), from.type) : null];
+    });
+    return into;
+  }
   s.record('copy_', [from], [into], [], ([grad]) => [grad ? castTo(s, sumTo(s, grad, from.shape), from.type) : null]);
   return into;
 };
