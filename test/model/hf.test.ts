@@ -64,6 +64,14 @@ describe('a config', () => {
   });
 });
 
+describe('rotary embeddings', () => {
+  it('leave queries and keys in their variables until both are rotated', async () => {
+    const { nodes, locals } = await read({ model_type: 'llama', ...SMALL.llama });
+    const keys = nodes.filter(({ op }) => op === 'aten.scaled_dot_product_attention').map(({ args }) => String(args[1]));
+    for (const key of keys) expect(locals?.filter(([, until]) => until === key)).toHaveLength(2);
+  });
+});
+
 describe('the head', () => {
   it('is what architectures says, unless the caller says another', async () => {
     const config = {

@@ -25,7 +25,7 @@ export function rotaryTables(g: GraphBuilder, name: string, positions: Value, he
 export function applyRotary(g: GraphBuilder, q: Value, k: Value, tables: RotaryTables): [Value, Value] {
   const [cos, sin] = spread(g, tables);
   const [query, key] = [rotate(g, q, cos, sin), rotate(g, k, cos, sin)];
-  g.holdInLocals([q], key);
+  g.holdInLocals([q, k], key);
   return [query, key];
 }
 
@@ -45,7 +45,10 @@ export function applyPartialRotary(
   const [qTurned, kTurned] = [rotate(g, qTurn, cos, sin), rotate(g, kTurn, cos, sin)];
   // Phi's attention cuts in its own code: the parts stay until it returns.
   if (cutFirst) g.holdInLocals([qTurned, qKeep, kTurned, kKeep]);
-  return [cat(g, [qTurned, qKeep], -1), cat(g, [kTurned, kKeep], -1)];
+  const [query, key] = [cat(g, [qTurned, qKeep], -1), cat(g, [kTurned, kKeep], -1)];
+  g.holdInLocals([q], cutFirst ? query : key);
+  g.holdInLocals([k], key);
+  return [query, key];
 }
 
 /** The tables [1, 1, S, size]. */
