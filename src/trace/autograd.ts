@@ -122,7 +122,9 @@ function runFunction(s: Session, node: GradientFunction, leaves: readonly Leaf[]
     results = s.scope(() => {
       const run = () => node.backward(grads, needs);
       const raw = s.log ? s.log.operator(node.name, [...grads, ...node.saved], run) : run();
-      return node.edges.map((edge, i) => (edge && raw[i] ? validate(s, raw[i] as Tensor, edge) : null));
+      // What checkpointing recomputed is a local of the formula, and gone before its results are looked at.
+      if (frame) s.releaseSaved(node);
+      return node.edges.map((edge, i) => (edge && raw[i] ? validate(s, raw, i, edge) : null));
     });
     for (const t of results) s.take(t);
   }
@@ -142,10 +144,15 @@ function runFunction(s: Session, node: GradientFunction, leaves: readonly Leaf[]
 }
 
 /** The engine's check of a gradient against its receiver: broadcast dimensions are summed, the type is cast. */
-function validate(s: Session, grad: Tensor, edge: Edge): Tensor {
-  let result = grad;
-  if (!sameShape(result.shape, edge.shape)) result = sumTo(s, result, edge.shape);
-  if (result.type !== edge.type) result = castTo(s, result, edge.type);
+function validate(s: Session, raw: readonly (Tensor | null)[], index: number, edge: Edge): Tensor {
+  let result = raw[index] as Tensor;
+  const replace = (made: Tensor): void => {
+    const isShared = raw.some((other, i) => i !== index && other === result);
+    if (made !== result && !isShared) s.drop(result);
+    result = made;
+  };
+  if (!sameShape(result.shape, edge.shape)) replace(sumTo(s, result, edge.shape));
+  if (result.type !== edge.type) replace(castTo(s, result, edge.type));
   return result;
 }
 

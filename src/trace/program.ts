@@ -118,7 +118,8 @@ function prepare(graph: ModelGraph, generic: boolean): Program {
   }
   const lossSlot = known(graph.loss.replace(/^%/, ''), 'loss');
   const outputSlots = graph.outputs.map((name) => known(name.replace(/^%/, ''), 'outputs'));
-  const permanent = new Set([...parameterSlots, ...bufferSlots, ...inputSlots, lossSlot, ...outputSlots]);
+  const given = new Set([...parameterSlots, ...bufferSlots, ...inputSlots]);
+  const permanent = new Set([...given, lossSlot, ...outputSlots]);
   const locals = (graph.locals ?? []).map(([name, until]): Local => {
     const value = until.startsWith('%');
     return { slot: known(name, 'locals'), until: value ? known(until.slice(1), 'locals') : until };
@@ -134,7 +135,7 @@ function prepare(graph: ModelGraph, generic: boolean): Program {
     instructions,
     lossSlot,
     outputSlots,
-    regions: findRegions(graph, instructions, permanent),
+    regions: findRegions(graph, instructions, given),
     recomputedLeaves: new Set((graph.recomputedLeaves ?? []).map((name) => known(name, 'recomputedLeaves'))),
     assumed,
   };
@@ -233,7 +234,7 @@ function firstSlot(instruction: Instruction): number {
   return -1;
 }
 
-function findRegions(graph: ModelGraph, instructions: Instruction[], permanent: Set<number>): Region[] {
+function findRegions(graph: ModelGraph, instructions: Instruction[], given: ReadonlySet<number>): Region[] {
   return graph.checkpoints.flatMap((module): Region[] => {
     const inside = (i: Instruction): boolean => i.module === module || i.module.startsWith(`${module}.`);
     const start = instructions.findIndex(inside);
@@ -242,7 +243,7 @@ function findRegions(graph: ModelGraph, instructions: Instruction[], permanent: 
     while (end + 1 < instructions.length && inside(instructions[end + 1] as Instruction)) end++;
     const made = new Set(instructions.slice(start, end + 1).flatMap((i) => i.outputs));
     const inputs = [...new Set(instructions.slice(start, end + 1).flatMap((i) => i.reads))].filter(
-      (slot) => !made.has(slot) && !permanent.has(slot),
+      (slot) => !made.has(slot) && !given.has(slot),
     );
     return [{ module, start, end, inputs }];
   });

@@ -66,7 +66,7 @@ export function readBart(request: Request): ModelGraph {
   const scores = g.inModule('lm_head', () => linear(g, decoded, weight()));
   const logits = add(g, scores, g.buffer('final_logits_bias', [1, config.vocab_size], 'model'));
   g.holdInLocals([inputs, encoded, decoded]);
-  return g.finish(tokenLoss(g, logits, text.ids, false), [logits]);
+  return g.finish(tokenLoss(g, logits, text.ids, false), [logits, encoded]);
 }
 
 function embed({ g, release }: Text, config: Bart, shared: Value, ids: Value): Value {

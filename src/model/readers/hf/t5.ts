@@ -74,7 +74,7 @@ export function readT5(request: Request): ModelGraph {
     linear(g, scaled, tied ? g.tie('weight', shared) : g.parameter('weight', [config.vocab_size, config.d_model])),
   );
   g.holdInLocals([inputs, encoded, decoded, scaled]);
-  return g.finish(tokenLoss(g, logits, text.ids, false), [logits]);
+  return g.finish(tokenLoss(g, logits, text.ids, false), [logits, encoded]);
 }
 
 function stack(text: Text, config: T5, shared: Value, ids: Value, side: Side): Value {
