@@ -4,7 +4,7 @@
  */
 import type { Setup } from '../setup.js';
 import { CATEGORIES, type Category } from '../trace/index.js';
-import { clippingTemporaries, optimizerStep } from './optimizers.js';
+import { clippingTemporaries, type OptimizerStep, optimizerStep } from './optimizers.js';
 import type { Events, StepTrace } from './step.js';
 
 export const STEPS = 3;
@@ -44,6 +44,8 @@ export function sizesOf(traces: LoopTraces, setup: Setup): Float64Array {
   return sizes;
 }
 
+const categoryOf = (category: Category): number => CATEGORIES.indexOf(category);
+
 const EVENT_LISTS = ['makeInputs', 'forward', 'backward', 'dropLoss', 'dropInputs', 'dropOutputs', 'dropGradients'] as const;
 
 /** Whether two traces give the same loop, so that they differ in sizes alone. */
@@ -62,13 +64,31 @@ export function buildLoop(traces: LoopTraces, setup: Setup): Loop {
   return new LoopBuilder(traces, setup).build();
 }
 
+/** Integers in a typed array that grows: a loop has tens of thousands. */
+class Column {
+  private values = new Int32Array(4096);
+  length = 0;
+
+  push(value: number): void {
+    if (this.length === this.values.length) {
+      const { values } = this;
+      this.values = new Int32Array(2 * values.length);
+      this.values.set(values);
+    }
+    this.values[this.length++] = value;
+  }
+
+  end(): Int32Array {
+    return this.values.slice(0, this.length);
+  }
+}
+
 class LoopBuilder {
-  private readonly events: Events = [];
-  private readonly sizeIndex: number[] = [];
-  private readonly categories: number[] = [];
+  private readonly events = new Column();
+  private readonly sizeIndex = new Column();
+  private readonly categories = new Column();
   private readonly marks: Loop['marks'] = [];
-  /** Ids of a trace's storages in the micro step that runs, by local id. */
-  private ids: number[] = [];
+  private readonly optimizer: OptimizerStep;
   /** Deaths that are still owed for what the loop holds on to. */
   private gradients: Events = [];
   private loss: Events = [];
@@ -78,24 +98,22 @@ class LoopBuilder {
   constructor(
     private readonly traces: LoopTraces,
     private readonly setup: Setup,
-  ) {}
+  ) {
+    this.optimizer = optimizerStep(setup.optimizer, setup.optimizerImplementation, traces.fresh.trained);
+  }
 
   build(): Loop {
     const { fresh } = this.traces;
-    for (let id = 0; id < fresh.permanent; id++) this.birth(id, fresh.categories[id] as Category);
+    for (let id = 0; id < fresh.permanent; id++) this.birth(id, categoryOf(fresh.categories[id] as Category));
     for (let step = 0; step < STEPS; step++) this.step(step);
-    return {
-      events: new Int32Array(this.events),
-      sizeIndex: new Int32Array(this.sizeIndex),
-      categories: new Uint8Array(this.categories),
-      marks: this.marks,
-    };
+    const [events, sizeIndex, categories] = [this.events.end(), this.sizeIndex.end(), this.categories.end()];
+    return { events, sizeIndex, categories: new Uint8Array(categories), marks: this.marks };
   }
 
-  private birth(sizeIndex: number, category: Category): number {
+  private birth(sizeIndex: number, category: number): number {
     const id = this.sizeIndex.length;
     this.sizeIndex.push(sizeIndex);
-    this.categories.push(CATEGORIES.indexOf(category));
+    this.categories.push(category);
     this.events.push(id);
     return id;
   }
@@ -105,7 +123,7 @@ class LoopBuilder {
   }
 
   private drop(owed: Events): void {
-    this.events.push(...owed.splice(0));
+    for (const event of owed.splice(0)) this.events.push(event);
   }
 
   private step(step: number): void {
@@ -131,15 +149,15 @@ class LoopBuilder {
     const held = this.gradients.length > 0 && !dropGradientsBeforeBackward;
     const trace = held && this.traces.accumulating ? this.traces.accumulating : this.traces.fresh;
     const base = trace === this.traces.fresh ? 0 : this.traces.fresh.bytes.length;
-    this.ids = [];
-    for (let id = 0; id < trace.permanent; id++) this.ids[id] = id;
+    const ids = new Int32Array(trace.bytes.length);
+    for (let id = 0; id < trace.permanent; id++) ids[id] = id;
     const play = (events: Events): void => {
       for (const event of events) {
-        if (event >= 0) this.ids[event] = this.birth(base + event, trace.categories[event] as Category);
-        else this.events.push(-1 - (this.ids[-1 - event] as number));
+        if (event >= 0) ids[event] = this.birth(base + event, categoryOf(trace.categories[event] as Category));
+        else this.events.push(-1 - (ids[-1 - event] as number));
       }
     };
-    const owed = (events: Events): Events => events.map((event) => -1 - (this.ids[-1 - event] as number));
+    const owed = (events: Events): Events => events.map((event) => -1 - (ids[-1 - event] as number));
     play(trace.makeInputs);
     this.drop(this.inputs);
     play(trace.forward);
@@ -161,21 +179,21 @@ class LoopBuilder {
 
   private optimize(step: number): void {
     const { fresh, accumulating } = this.traces;
-    const { states, scratch } = optimizerStep(this.setup.optimizer, this.setup.optimizerImplementation, fresh.trained);
+    const { states, scratch } = this.optimizer;
     const at = fresh.bytes.length + (accumulating?.bytes.length ?? 0);
     const made = at + states.length;
     if (this.setup.clipGradNorm !== null) this.temporary(made + scratch.sizes.length, fresh.trained.length + 5);
-    if (step === 0) for (const i of states.keys()) this.birth(at + i, 'optimizerState');
-    const ids: number[] = [];
+    if (step === 0) for (const i of states.keys()) this.birth(at + i, categoryOf('optimizerState'));
+    const ids = new Int32Array(scratch.sizes.length);
     for (const event of scratch.events) {
-      if (event >= 0) ids[event] = this.birth(made + event, 'temporaries');
+      if (event >= 0) ids[event] = this.birth(made + event, categoryOf('temporaries'));
       else this.events.push(-1 - (ids[-1 - event] as number));
     }
   }
 
   /** Storages that live together for a moment. */
   private temporary(sizeIndex: number, count: number): void {
-    const ids = Array.from({ length: count }, (_, i) => this.birth(sizeIndex + i, 'temporaries'));
+    const ids = Array.from({ length: count }, (_, i) => this.birth(sizeIndex + i, categoryOf('temporaries')));
     for (const id of ids) this.events.push(-1 - id);
   }
 }
