@@ -26,6 +26,8 @@ export function segmentationRows(truth) {
           ...{ batch: row.batch_per_gpu, optimizer: 'momentum', optimizerImplementation: 'single', gpus: row.n_gpus },
           ...{ zeroGrad: 'to-zero', zeroGradPosition: 'before-backward' },
         },
+        // configs/_base_/default_runtime.py
+        stack: { cudnnBenchmark: true },
         device: 'v100-32gb',
         counter: 'allocatedBytes',
         actual: row.peak_mem_gb * GIB,
