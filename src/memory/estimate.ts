@@ -7,7 +7,7 @@ import type { Setup } from '../setup.js';
 import type { Bytes, Source } from '../units.js';
 import { assumptionsOf } from './assumptions.js';
 import { withCudnnBenchmark } from './cudnn-benchmark.js';
-import { largestBatch } from './largest.js';
+import { type Bounds, largestBatch, UNBOUNDED } from './largest.js';
 import { contextBytes, type ModuleLoading, measuredContext } from './library/context.js';
 import { WorkspaceSpread } from './library/workspace.js';
 import { type Range, resolveImplementation } from './library.js';
@@ -117,7 +117,7 @@ export class Estimator {
   private readonly running: Simulator;
   /** What the figures rest on that nobody has checked against a run. */
   readonly assumptions: Warning[];
-  private readonly known = new Map<string, number>();
+  private readonly bounds = new Map<keyof Range, Bounds>();
   private spread: WorkspaceSpread | null = null;
 
   constructor(
@@ -195,7 +195,7 @@ export class Estimator {
       batch,
       memory,
       fits: this.fits(batch, 'best'),
-      maxBatch: { low: this.largest('high'), best: this.largest('best'), high: this.largest('low') },
+      maxBatch: this.maxBatch(),
       parameters: trace.parameters,
       trainableParameters: trace.trainableParameters,
     };
@@ -232,10 +232,18 @@ export class Estimator {
     return this.running.fitsWithin(batch, room);
   }
 
+  /** The largest batches that surely, probably and possibly fit; the last one first, which bounds the others. */
+  maxBatch(): Range {
+    const possible = this.largest('low');
+    const best = this.largest('best');
+    // It is looked for less exactly, and near the limit one batch may fit where a smaller one did not.
+    return { low: this.largest('high'), best, high: Math.max(possible, best) };
+  }
+
   /** The largest batch that fits by a figure; those of the range to half a percent. */
   largest(figure: keyof Range): number {
-    const known = this.known.get(figure);
-    if (known !== undefined) return known;
+    const found = this.bounds.get(figure);
+    if (found) return found.fitting;
     const room = this.room(figure);
     const { running } = this;
     const lines =
@@ -245,14 +253,24 @@ export class Estimator {
             { bytes: (batch: number) => running.reserved(batch, true).peakAllocated, room },
             { bytes: (batch: number) => running.reserved(batch, true).peakReserved, room },
           ];
-    const largest = largestBatch({
+    const bounds = largestBatch({
       fits: (batch) => this.fits(batch, figure),
       lines,
       through: running.anchors,
       tolerance: figure === 'best' ? 0 : RANGE_TOLERANCE,
+      known: this.knownBounds(figure),
     });
-    this.known.set(figure, largest);
-    return largest;
+    this.bounds.set(figure, bounds);
+    return bounds.fitting;
+  }
+
+  /** What fits by a higher figure fits by a lower one too. */
+  private knownBounds(figure: keyof Range): Bounds {
+    const figures: (keyof Range)[] = ['low', 'best', 'high'];
+    const at = figures.indexOf(figure);
+    const fitting = figures.slice(at + 1).map((each) => this.bounds.get(each)?.fitting ?? 0);
+    const failing = figures.slice(0, at).map((each) => this.bounds.get(each)?.failing ?? UNBOUNDED.failing);
+    return { fitting: Math.max(0, ...fitting), failing: Math.min(UNBOUNDED.failing, ...failing) };
   }
 
   /** Bytes that the allocator may reserve by a figure. */

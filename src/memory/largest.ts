@@ -13,19 +13,28 @@ export interface LargestQuestion {
   through: [number, number];
   /** How far below the true answer the found one may lie, as a share of it. */
   tolerance: number;
+  /** What is known before. */
+  known?: Bounds;
 }
 
-/** 0 where not even one sample fits. Within the tolerance, the answer fits and more does not. */
-export function largestBatch({ fits, lines, through, tolerance }: LargestQuestion): number {
-  let fitting = 0;
-  let failing = LARGEST_BATCH + 1;
+/** A batch that fits (0 where none is known to) and a larger one that does not. */
+export interface Bounds {
+  fitting: number;
+  failing: number;
+}
+
+export const UNBOUNDED: Bounds = { fitting: 0, failing: LARGEST_BATCH + 1 };
+
+/** `fitting` is 0 where not even one sample fits. Within the tolerance, it fits and more does not. */
+export function largestBatch({ fits, lines, through, tolerance, known = UNBOUNDED }: LargestQuestion): Bounds {
+  let { fitting, failing } = known;
   const isOpen = (): boolean => failing - fitting > Math.max(1, Math.floor(tolerance * fitting));
   const look = (batch: number): void => {
     if (batch <= fitting || batch >= failing) return;
     if (fits(batch)) fitting = batch;
     else failing = batch;
   };
-  for (const { bytes, room } of lines) {
+  for (const { bytes, room } of isOpen() ? lines : []) {
     const crossing = crossingOf(bytes, room, through);
     if (crossing === null) continue;
     look(crossing);
@@ -43,7 +52,7 @@ export function largestBatch({ fits, lines, through, tolerance }: LargestQuestio
     step *= 2;
   }
   while (isOpen()) look((fitting + failing) >> 1);
-  return fitting;
+  return { fitting, failing };
 }
 
 /** The last batch at which a line lies within the room; null where it does not rise. */

@@ -63,6 +63,14 @@ describe('an estimate', async () => {
     expect(maxBatch.best).toBeLessThanOrEqual(maxBatch.high);
   });
 
+  it('orders what surely, probably and possibly fits, also where fragments decide', () => {
+    for (let gib = 3; gib < 30; gib += 3) {
+      const { low, best, high } = new Estimator(model, { ...setup, checkpointing: 'none', zeroGrad: 'to-zero' }, card(gib)).maxBatch();
+      expect(low).toBeLessThanOrEqual(best);
+      expect(best).toBeLessThanOrEqual(high);
+    }
+  });
+
   it('says that nothing fits where one sample is too much', () => {
     const { fits, maxBatch } = estimateMemory(model, { ...setup, batch: 1 }, card(0.5));
     expect(fits).toBe(false);

@@ -30,7 +30,7 @@ export interface Outlook {
 
 function outlook(estimator: Estimator): MemoryOutlook {
   return {
-    maxBatch: { low: estimator.largest('high'), best: estimator.largest('best'), high: estimator.largest('low') },
+    maxBatch: estimator.maxBatch(),
     at: (batch) => ({ ...estimator.memory(batch) }),
     needs: (batch) => estimator.memory(batch).peak.deviceBytes.high,
   };
