@@ -77,6 +77,8 @@ export interface Stack {
   moduleLoading: ModuleLoading;
   /** torch.backends.cudnn.benchmark: convolutions take the fastest algorithm, whatever workspace it needs. Default: false. */
   cudnnBenchmark: boolean;
+  /** PyTorch before 1.11: softmax keeps its input for backward, beside its result. Default: false. */
+  softmaxKeepsInput: boolean;
 }
 
 /** How exactly the ends of a range of batches are looked for. */
@@ -138,7 +140,8 @@ export class Estimator {
       : contextBytes({ target, loading: stack.moduleLoading ?? 'lazy', convolves });
     this.reserveHigh = stack.cudnnBenchmark && convolves ? BENCHMARK_RESERVE_HIGH : RESERVE_HIGH;
     this.spreadsWorkspaces = this.capability > 0 && convolves && !stack.cudnnBenchmark;
-    const device = { capability: this.capability, allocator: allocatorOf(setup, target.kind) };
+    const { softmaxKeepsInput = false } = stack;
+    const device = { capability: this.capability, allocator: allocatorOf(setup, target.kind), softmaxKeepsInput };
     this.traced = simulators.of(this.setup, { ...device, outOfPlaceSums: true });
     this.running = simulators.of(this.setup, { ...device, outOfPlaceSums: false });
   }

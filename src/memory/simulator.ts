@@ -13,6 +13,8 @@ import { type AllocatorName, replayBfc, replayMalloc } from './replay-other.js';
 export interface SimulatorOptions {
   capability: number;
   outOfPlaceSums: boolean;
+  /** See Stack. */
+  softmaxKeepsInput?: boolean;
   /** Default: CUDA's caching allocator. */
   allocator?: AllocatorName;
 }

@@ -22,6 +22,8 @@ export interface SessionOptions {
    * place wherever the first one has no other owner.
    */
   outOfPlaceSums: boolean;
+  /** Softmax keeps its input beside its result, as before PyTorch 1.11 (derivatives.yaml passes `self` to its backward there). */
+  softmaxKeepsInput?: boolean;
   /** Checkpointed regions keep the results of products, convolutions and fused attention. */
   selective?: boolean;
 }

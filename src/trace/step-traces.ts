@@ -34,14 +34,18 @@ export class StepTraces {
 
   /** The micro step at a batch. Throws for operators without a rule. */
   trace(batch: number, options: TraceOptions): StepTrace {
-    const { outOfPlaceSums, accumulating } = options;
+    const { outOfPlaceSums, accumulating, softmaxKeepsInput = false } = options;
     const capability = generationOf(options.capability, this.convolves);
-    const key = `${batch}/${capability}/${outOfPlaceSums}/${accumulating}`;
+    const key = `${batch}/${capability}/${outOfPlaceSums}/${accumulating}/${softmaxKeepsInput}`;
     const known = this.made.get(key);
     if (known) return known;
     // Sums out of place are how PyTorch traces itself, not how a device runs.
     const logsKernels = (this.logsKernels && !outOfPlaceSums) || options.logsKernels === true;
-    const trace = traceStep(this.model, { ...this.setup, batch }, { capability, outOfPlaceSums, accumulating, logsKernels });
+    const trace = traceStep(
+      this.model,
+      { ...this.setup, batch },
+      { ...{ capability, outOfPlaceSums, accumulating, softmaxKeepsInput }, logsKernels },
+    );
     this.made.set(key, trace);
     return trace;
   }

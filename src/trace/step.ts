@@ -52,6 +52,8 @@ export interface TraceOptions {
   capability: number;
   /** See SessionOptions.outOfPlaceSums. */
   outOfPlaceSums: boolean;
+  /** See SessionOptions.softmaxKeepsInput. */
+  softmaxKeepsInput?: boolean;
   /** Gradients are there already, and new ones are added in place. */
   accumulating: boolean;
   /** Record kernels, for predictions of speed. */
@@ -100,6 +102,7 @@ function sessionOf(setup: Setup, options: TraceOptions): Session {
     attention: setup.attention,
     capability: options.capability,
     outOfPlaceSums: options.outOfPlaceSums,
+    softmaxKeepsInput: options.softmaxKeepsInput ?? false,
     selective: setup.checkpointing === 'selective',
   });
 }

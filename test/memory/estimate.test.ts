@@ -63,6 +63,18 @@ describe('an estimate', async () => {
     expect(maxBatch.best).toBeLessThanOrEqual(maxBatch.high);
   });
 
+  it("counts what a softmax of PyTorch before 1.11 keeps: every layer's scores, and the logits, once more", async () => {
+    const gpt2 = await readModel('gpt2', { seq: 256, attention: 'math' });
+    const asked = { ...DEFAULT_SETUP, batch: 2, optimizer: 'sgd' as const, attention: 'math' as const };
+    const at = (stack: { softmaxKeepsInput?: boolean }): number =>
+      new Estimator(gpt2, asked, card(24), undefined, stack).memory(2).breakdown.activations;
+    const scores = 12 * 12 * 2 * 256 * 256 * 4;
+    const logits = 2 * 255 * 50257 * 4;
+    const more = at({ softmaxKeepsInput: true }) - at({});
+    expect(more).toBeGreaterThanOrEqual(scores);
+    expect(more).toBeLessThanOrEqual(scores + 1.01 * logits);
+  });
+
   it('orders what surely, probably and possibly fits, also where fragments decide', () => {
     for (let gib = 3; gib < 30; gib += 3) {
       const { low, best, high } = new Estimator(model, { ...setup, checkpointing: 'none', zeroGrad: 'to-zero' }, card(gib)).maxBatch();

@@ -48,11 +48,10 @@ export function rtx3090Rows(truth) {
         channelsLast,
       },
       device: 'rtx-3090',
-      stack: EAGER,
+      stack: { ...EAGER, softmaxKeepsInput: release === 'torch 1.10' },
       counter: 'bracket',
       actual: { fits: row.max_batch_fits, fails: row.next_batch_ooms },
     };
-    // Softmax in PyTorch 1.10 keeps its input beside its output, later releases the output alone.
     return [asked, { ...asked, group: release === 'torch 1.10' ? release : 'torch 1.11, 1.12' }];
   });
 }

@@ -119,7 +119,7 @@ function softmaxRule(name: string): Rule {
     const type = asked ?? x.type;
     const out = s.empty(x.shape, type);
     s.log?.add('softmax', name, [x], [out]);
-    s.record(name, [x], [out], [out], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
+    s.record(name, [x], [out], s.options.softmaxKeepsInput ? [x, out] : [out], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
     return out;
   };
 }
