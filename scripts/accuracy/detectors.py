@@ -99,6 +99,11 @@ def example(name: str) -> Example:
     norm = {"detectron2": FrozenBatchNorm2d, "mmdet": EvalBatchNorm, "mmdet-caffe": FrozenEvalBatchNorm}[library]
     strides_first = library == "mmdet-caffe" or (library == "detectron2" and not body_name.startswith("x"))
     module = detector(kind, body_name, norm, strides_first)
+    if library == "detectron2":
+        # Its heads' relus make a tensor of their own, its body's work in place.
+        for path, part in module.named_modules():
+            if isinstance(part, nn.ReLU) and ".body." not in path:
+                part.inplace = False
     targets = choices.targets_of(module, 4, 28, 28)
     if library.startswith("mmdet"):
         torchvision.ops.sigmoid_focal_loss = lambda logits, wanted, reduction: F.softplus(logits).sum()

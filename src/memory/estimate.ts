@@ -4,6 +4,7 @@ import { capabilityOf } from '../machine/capability.js';
 import type { TargetDevice } from '../machine/machine.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
+import type { Release } from '../trace/index.js';
 import type { Bytes, Source } from '../units.js';
 import { assumptionsOf } from './assumptions.js';
 import { withCudnnBenchmark } from './cudnn-benchmark.js';
@@ -77,8 +78,8 @@ export interface Stack {
   moduleLoading: ModuleLoading;
   /** torch.backends.cudnn.benchmark: convolutions take the fastest algorithm, whatever workspace it needs. Default: false. */
   cudnnBenchmark: boolean;
-  /** PyTorch before 1.11: softmax keeps its input for backward, beside its result. Default: false. */
-  softmaxKeepsInput: boolean;
+  /** PyTorch that runs: older ones keep more for backward. Default (null): the newest. */
+  release: Release | null;
 }
 
 /** How exactly the ends of a range of batches are looked for. */
@@ -140,8 +141,8 @@ export class Estimator {
       : contextBytes({ target, loading: stack.moduleLoading ?? 'lazy', convolves });
     this.reserveHigh = stack.cudnnBenchmark && convolves ? BENCHMARK_RESERVE_HIGH : RESERVE_HIGH;
     this.spreadsWorkspaces = this.capability > 0 && convolves && !stack.cudnnBenchmark;
-    const { softmaxKeepsInput = false } = stack;
-    const device = { capability: this.capability, allocator: allocatorOf(setup, target.kind), softmaxKeepsInput };
+    const { release = null } = stack;
+    const device = { capability: this.capability, allocator: allocatorOf(setup, target.kind), release };
     this.traced = simulators.of(this.setup, { ...device, outOfPlaceSums: true });
     this.running = simulators.of(this.setup, { ...device, outOfPlaceSums: false });
   }

@@ -4,7 +4,7 @@
  */
 import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
-import { type StepTrace, StepTraces } from '../trace/index.js';
+import { type Release, type StepTrace, StepTraces } from '../trace/index.js';
 import { workspaces } from './library.js';
 import { buildLoop, haveSameOrder, type Loop, type LoopTraces, sizesOf } from './loop.js';
 import { type ReplayOptions, type Reserved, replay, type TensorPeak, tensorPeak } from './replay.js';
@@ -14,7 +14,7 @@ export interface SimulatorOptions {
   capability: number;
   outOfPlaceSums: boolean;
   /** See Stack. */
-  softmaxKeepsInput?: boolean;
+  release?: Release | null;
   /** Default: CUDA's caching allocator. */
   allocator?: AllocatorName;
 }

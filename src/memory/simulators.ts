@@ -20,8 +20,8 @@ export class Simulators {
 
   /** The simulator of devices of this capability; `setup` may differ from the traced one in its optimizer's loop alone. */
   of(setup: Setup, options: SimulatorOptions): Simulator {
-    const { capability, outOfPlaceSums, softmaxKeepsInput = false } = options;
-    const key = `${generationOf(capability, this.traces.convolves)}/${cublasWorkspaceBytes(capability)}/${outOfPlaceSums}/${softmaxKeepsInput}/${setup.optimizerImplementation}/${options.allocator ?? ''}`;
+    const { capability, outOfPlaceSums, release = null } = options;
+    const key = `${generationOf(capability, this.traces.convolves)}/${cublasWorkspaceBytes(capability)}/${outOfPlaceSums}/${release}/${setup.optimizerImplementation}/${options.allocator ?? ''}`;
     const known = this.made.get(key);
     if (known) return known;
     const { model, traces } = outOfPlaceSums ? this : this.asItRuns();

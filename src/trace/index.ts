@@ -26,6 +26,7 @@ export { type Kernel, type KernelKind, KernelLog, type KernelPhase, type MatrixP
 export { WINOGRAD_OUTPUT, winogradBytes } from './ops/convolution-workspace.js';
 export { type Program, programOf } from './program.js';
 export { clearCastCache, knownOperators } from './registry.js';
+export type { Release } from './release.js';
 export { Session, type SessionOptions } from './session.js';
 export { type Events, type StepTrace, symbolsFor, type TraceOptions, traceStep } from './step.js';
 export { generationOf, StepTraces } from './step-traces.js';

@@ -7,6 +7,7 @@ import { addEdge, type Backward, GradientFunction } from './autograd.js';
 import { ELEMENT_BYTES, type ElementType, isFloating } from './dtype.js';
 import type { KernelLog } from './kernels.js';
 import type { LayerMarks } from './layer-marks.js';
+import type { Release } from './release.js';
 import { type Category, Tape } from './tape.js';
 import { contiguousStrides, likeStrides, product, Storage, Tensor } from './tensor.js';
 
@@ -22,8 +23,8 @@ export interface SessionOptions {
    * place wherever the first one has no other owner.
    */
   outOfPlaceSums: boolean;
-  /** Softmax keeps its input beside its result, as before PyTorch 1.11 (derivatives.yaml passes `self` to its backward there). */
-  softmaxKeepsInput?: boolean;
+  /** PyTorch that runs. Default: the newest. */
+  release?: Release | null;
   /** Checkpointed regions keep the results of products, convolutions and fused attention. */
   selective?: boolean;
 }

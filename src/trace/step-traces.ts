@@ -34,9 +34,9 @@ export class StepTraces {
 
   /** The micro step at a batch. Throws for operators without a rule. */
   trace(batch: number, options: TraceOptions): StepTrace {
-    const { outOfPlaceSums, accumulating, softmaxKeepsInput = false } = options;
+    const { outOfPlaceSums, accumulating, release = null } = options;
     const capability = generationOf(options.capability, this.convolves);
-    const key = `${batch}/${capability}/${outOfPlaceSums}/${accumulating}/${softmaxKeepsInput}`;
+    const key = `${batch}/${capability}/${outOfPlaceSums}/${accumulating}/${release}`;
     const known = this.made.get(key);
     if (known) return known;
     // Sums out of place are how PyTorch traces itself, not how a device runs.
@@ -44,7 +44,7 @@ export class StepTraces {
     const trace = traceStep(
       this.model,
       { ...this.setup, batch },
-      { ...{ capability, outOfPlaceSums, accumulating, softmaxKeepsInput }, logsKernels },
+      { ...{ capability, outOfPlaceSums, accumulating, release }, logsKernels },
     );
     this.made.set(key, trace);
     return trace;

@@ -10,6 +10,7 @@ import { type Folding, foldingOf } from './folding.js';
 import { type Kernel, KernelLog } from './kernels.js';
 import { programOf, UNKNOWN_HINT } from './program.js';
 import { type Events, placeHead, type Recording, record } from './recording.js';
+import type { Release } from './release.js';
 import { Session } from './session.js';
 import { sharesOf } from './sharding.js';
 import type { Category } from './tape.js';
@@ -52,8 +53,8 @@ export interface TraceOptions {
   capability: number;
   /** See SessionOptions.outOfPlaceSums. */
   outOfPlaceSums: boolean;
-  /** See SessionOptions.softmaxKeepsInput. */
-  softmaxKeepsInput?: boolean;
+  /** PyTorch that runs. Default: the newest. */
+  release?: Release | null;
   /** Gradients are there already, and new ones are added in place. */
   accumulating: boolean;
   /** Record kernels, for predictions of speed. */
@@ -102,7 +103,7 @@ function sessionOf(setup: Setup, options: TraceOptions): Session {
     attention: setup.attention,
     capability: options.capability,
     outOfPlaceSums: options.outOfPlaceSums,
-    softmaxKeepsInput: options.softmaxKeepsInput ?? false,
+    release: options.release ?? null,
     selective: setup.checkpointing === 'selective',
   });
 }

@@ -48,7 +48,7 @@ export function rtx3090Rows(truth) {
         channelsLast,
       },
       device: 'rtx-3090',
-      stack: { ...EAGER, softmaxKeepsInput: release === 'torch 1.10' },
+      stack: { ...EAGER, release: release.replace('torch ', '').split('.').map(Number) },
       counter: 'bracket',
       actual: { fits: row.max_batch_fits, fails: row.next_batch_ooms },
     };

@@ -1,6 +1,7 @@
 /** Elementwise operators: arithmetic, activations, comparisons. What backward saves follows derivatives.yaml. */
 import { type ElementType, isFloating } from '../dtype.js';
 import { callOne, define, type Rule, type Value } from '../registry.js';
+import { reluKeepsInput } from '../release.js';
 import type { Session } from '../session.js';
 import { Tensor } from '../tensor.js';
 import { number, tensor } from './arguments.js';
@@ -66,8 +67,9 @@ function unaryRule(name: string, rule: Unary, inPlace: boolean): Rule {
     let kept: Tensor | null = null;
     if (inPlace && recorded && rule.saves === 'input' && !rule.inPlaceSaves) kept = s.withoutGradients(() => clone(s, x));
     const result = inPlace ? x : elementwise(s, [x], isFloating(x.type) || name === 'neg' || name === 'abs' ? x.type : 'float32');
-    const saved =
-      rule.saves === 'nothing' ? null : rule.saves === 'result' || (rule.inPlaceSaves === 'result' && inPlace) ? result : (kept ?? x);
+    const keepsResult = inPlace || name !== 'relu' || !reluKeepsInput(s.options.release ?? null);
+    const savesResult = (rule.saves === 'result' && keepsResult) || (rule.inPlaceSaves === 'result' && inPlace);
+    const saved = rule.saves === 'nothing' ? null : savesResult ? result : (kept ?? x);
     const backward = rule.backward ?? fused;
     s.record(name, [x], [result], [saved], ([grad]) => [grad ? backward(s, grad, saved ?? grad) : null]);
     return result;

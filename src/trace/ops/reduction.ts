@@ -1,6 +1,7 @@
 /** Reductions along dimensions, and the softmaxes. */
 import { type ElementType, isFloating } from '../dtype.js';
 import { define, type Named, type Rule, type Value } from '../registry.js';
+import { softmaxKeepsInput } from '../release.js';
 import type { Session } from '../session.js';
 import type { Tensor } from '../tensor.js';
 import { dimension, elementType, flag, number, numbers, tensor } from './arguments.js';
@@ -119,7 +120,9 @@ function softmaxRule(name: string): Rule {
     const type = asked ?? x.type;
     const out = s.empty(x.shape, type);
     s.log?.add('softmax', name, [x], [out]);
-    s.record(name, [x], [out], s.options.softmaxKeepsInput ? [x, out] : [out], ([grad]) => [grad ? s.empty(x.shape, x.type) : null]);
+    s.record(name, [x], [out], softmaxKeepsInput(s.options.release ?? null) ? [x, out] : [out], ([grad]) => [
+      grad ? s.empty(x.shape, x.type) : null,
+    ]);
     return out;
   };
 }
