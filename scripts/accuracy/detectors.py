@@ -3,9 +3,8 @@ Exports the detectors whose memory others published, as detectron2 and MMDetecti
 usage: detectors.py OUTDIR [NAME]...   (then: npm run accuracy -- TRUTH_DIR --graphs OUTDIR)
 
 The peak of a whole run is that of its fullest images: of COCO's, one has 93 objects, and every anchor's overlap with each
-is on the device for a moment. The same as those models up to: boxes spread evenly over the pyramid's levels, no masks of
-whole images on the device (both crop them before), and MMDetection's own kernel of the focal loss, which keeps its input,
-as one softplus.
+is on the device for a moment. The same as those models up to boxes spread evenly over the pyramid's levels; MMDetection's own
+kernel of the focal loss, which keeps its input, is one softplus, and what its overlaps and its masks' targets hold is added.
 """
 from __future__ import annotations
 
@@ -111,6 +110,29 @@ def example(name: str) -> Example:
     return Example(name, module, (torch.rand(4, 3, HEIGHT, WIDTH), *targets), loss=class_loss, versions=version_of("torchvision"))
 
 
+def hold_corners(graph: dict) -> dict:
+    """MMDetection's bbox_overlaps holds its corners and sides in variables until it returns: each is read once more there."""
+    nodes, held = [], []
+    for node in graph["nodes"]:
+        nodes.append(node)
+        if node["op"] == "aten.max.other" or (held and node["op"] in ("aten.min.other", "aten.clamp")):
+            held += node["outputs"]
+        elif held and node["op"] == "aten.div.Tensor":
+            nodes += [{"op": "aten.detach", "args": [f"%{name}"], "outputs": [""], "module": node["module"]} for name in held]
+            held = []
+    return {**graph, "nodes": nodes}
+
+
+def crop_masks(graph: dict) -> dict:
+    """MMDetection's BitmapMasks.crop_and_resize: a mask of the whole image for each of 128 samples, in bytes and then in floats."""
+    nodes = graph["nodes"]
+    at = max(i for i, node in enumerate(nodes) if node["op"] == "aten.binary_cross_entropy_with_logits")
+    where = {"module": nodes[at]["module"]}
+    masks = {"op": "aten.zeros", "args": [[128, HEIGHT, WIDTH]], "kwargs": {"dtype": "uint8"}, "outputs": ["mask_bytes"], **where}
+    floats = {"op": "aten.to.dtype", "args": ["%mask_bytes", "float32"], "outputs": ["mask_floats"], **where}
+    return {**graph, "nodes": [*nodes[:at], masks, floats, *nodes[at:]]}
+
+
 NAMES = [
     *(f"detectron2_{name}" for name in ("faster-rcnn_r50", "faster-rcnn_r101", "mask-rcnn_r50", "mask-rcnn_x101-32x8d")),
     *(f"detectron2_{name}" for name in ("keypoint-rcnn_r50", "keypoint-rcnn_x101-32x8d", "retinanet_r101")),
@@ -131,6 +153,9 @@ def main() -> int:
         with construction._construction("meta", torch.bfloat16):
             made = construction._example_batch(example(name), Options().batch)
         graph = export._export(name, made, {"B"}, torch.bfloat16)
+        if name.startswith("mmdet"):
+            graph = hold_corners(graph)
+            graph = crop_masks(graph) if "mask-rcnn" in name else graph
         export.write(graph, os.path.join(folder, f"{name}.graph.json"))
         print(name, sum(p.numel() for p in made.module.parameters()), flush=True)
     return 0

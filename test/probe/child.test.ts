@@ -15,6 +15,11 @@ const signal = new AbortController().signal;
 const child = (command: [string, ...string[]], some: Partial<ChildRequest> = {}) =>
   runChild({ command, timeoutSeconds: 60, memoryCapBytes: null, signal, ...some });
 /** A zombie is over: only its parent has not asked yet. */
+/** A kill takes a moment to arrive. */
+async function expectGone(pid: number): Promise<void> {
+  await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+}
+
 function isAlive(pid: number): boolean {
   try {
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -58,13 +63,13 @@ describe('runChild', () => {
   it('ends a child that takes too long, and what the child started', async () => {
     const result = await child(['/bin/sh', '-c', 'sleep 300 & echo $!; wait'], { timeoutSeconds: 0.3 });
     expect(result.timedOut).toBe(true);
-    expect(isAlive(Number(result.stdout))).toBe(false);
+    await expectGone(Number(result.stdout));
   });
 
   it('leaves nothing behind of a child that exits by itself', async () => {
     const result = await child(['/bin/sh', '-c', 'sleep 300 & echo $!']);
     expect(result.exitCode).toBe(0);
-    expect(isAlive(Number(result.stdout))).toBe(false);
+    await expectGone(Number(result.stdout));
   });
 
   it('ends the child when it is aborted, and rejects with the reason', async () => {
