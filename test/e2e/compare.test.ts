@@ -44,3 +44,28 @@ it.each([
   expect(exitCode).toBe(2);
   expect(document.error.code).toBe(code);
 });
+
+it('takes the memory of a device that has none of its own', async () => {
+  const { document, exitCode } = await batchfitJson([
+    'compare',
+    'digits-mlp',
+    '--device',
+    't4,apple-m4=16GiB,apple-m4-max=64GiB',
+    '--price',
+    'apple-m4=1',
+  ]);
+  expect(exitCode).toBe(0);
+  expect(document.rows.map((row: { device: string }) => row.device)).toEqual(['t4', 'apple-m4', 'apple-m4-max']);
+  for (const row of document.rows) expect(row).toMatchObject({ fits: true, source: 'estimated' });
+});
+
+it.each([
+  ['t4,apple-m4', 'DEVICE_NEEDS_MEMORY', '--device apple-m4=32GiB'],
+  ['t4,apple-m4=', 'BAD_DEVICE', 'apple-m4-max=64GiB'],
+  ['apple-m4=lots', 'BAD_BYTES', '24GiB'],
+])('refuses --device %s', async (devices, code, hint) => {
+  const { document, exitCode } = await batchfitJson(['compare', 'digits-mlp', '--device', devices]);
+  expect(exitCode).toBe(2);
+  expect(document.error.code).toBe(code);
+  expect(document.error.hint).toContain(hint);
+});
