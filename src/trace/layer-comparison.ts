@@ -51,6 +51,18 @@ export function pathWithin(paths: readonly string[], path: string): string | nul
   return null;
 }
 
+/** Operators whose fractions are rates and factors: stochastic depth has another one in every layer, and the same tensors. */
+const FACTORS = new Set([
+  'aten.bernoulli_.float',
+  'aten.dropout',
+  'aten.div.Tensor',
+  'aten.div_.Tensor',
+  'aten.mul.Tensor',
+  'aten.mul_.Tensor',
+]);
+
+const isFraction = (value: unknown): boolean => typeof value === 'number' && !Number.isInteger(value);
+
 /** Whether a layer's nodes are those of the layer before it, each with values and weights that correspond. */
 export class Comparison {
   private readonly paired = new Map<string, string>();
@@ -75,7 +87,11 @@ export class Comparison {
     if (x.op !== y.op || x.outputs.length !== y.outputs.length) return false;
     if (pathWithin(this.a.paths, x.module) !== pathWithin(this.b.paths, y.module)) return false;
     if (!x.outputs.every((name, i) => (name === '') === (y.outputs[i] === ''))) return false;
-    if (!this.sameArguments(x.args, y.args)) return false;
+    if (x.args.length !== y.args.length) return false;
+    const hasFactors = FACTORS.has(x.op);
+    const isSame = (value: Argument, other: Argument | undefined): boolean =>
+      this.same(value, other) || (hasFactors && isFraction(value) && isFraction(other));
+    if (!x.args.every((value, i) => isSame(value, y.args[i]))) return false;
     const [own, others] = [Object.entries(x.kwargs ?? {}), y.kwargs ?? {}];
     return own.length === Object.keys(others).length && own.every(([key, value]) => this.same(value, others[key]));
   }

@@ -74,7 +74,7 @@ describe('a folded trace, laid out', () => {
     }
   });
 
-  it.each(['timm:resnet101', 'timm:vit_base_patch16_224', 'timm:convnext_base', 'bert-base', 'gpt2'])(
+  it.each(['timm:resnet101', 'timm:vit_base_patch16_224', 'timm:swin_base_patch4_window7_224', 'timm:convnext_base', 'bert-base', 'gpt2'])(
     'is the trace of %s',
     async (name) => {
       const model = await readModel(name);
