@@ -3,7 +3,7 @@ import { UsageError } from '../../errors.js';
 import type { TargetDevice } from '../../machine/machine.js';
 import { resolveTarget } from '../../machine/target.js';
 import { parseBytes } from '../../units.js';
-import { parseList } from './values.js';
+import { parseList, splitPair } from './values.js';
 
 export interface ComparedName {
   device: string;
@@ -14,8 +14,8 @@ export interface ComparedName {
 /** Throws UsageError for an entry that is neither NAME nor NAME=SIZE. */
 export function parseComparedDevices(text: string): ComparedName[] {
   return parseList(text, '--device').map((entry) => {
-    const [device = '', memory, ...rest] = entry.split('=').map((part) => part.trim());
-    if (device === '' || memory === '' || rest.length > 0) {
+    const [device, memory] = splitPair(entry) ?? [];
+    if (device === undefined) {
       throw new UsageError('BAD_DEVICE', `--device: expected NAME or NAME=MEMORY, found "${entry}"`, 'write t4,apple-m4-max=64GiB');
     }
     if (memory !== undefined) parseBytes(memory, '--device');

@@ -46,3 +46,9 @@ export function parseList(text: string, field: string): string[] {
   }
   return names;
 }
+
+/** `NAME=VALUE` in two, without a value where there is no `=`; null where either is empty or there are more. */
+export function splitPair(entry: string): [name: string, value: string | undefined] | null {
+  const [name = '', value, ...rest] = entry.split('=').map((part) => part.trim());
+  return name === '' || value === '' || rest.length > 0 ? null : [name, value];
+}
