@@ -1,4 +1,5 @@
 /** The trace room: run a graph's training step on tensors without values. Importing this registers every rule. */
+import './ops/unary.js';
 import './ops/elementwise.js';
 import './ops/views.js';
 import './ops/matmul.js';

@@ -11,10 +11,10 @@ const RELU_KEEPS_RESULT: Release = [1, 10];
 /** Before 1.11 softmax kept its input beside its result: derivatives.yaml passed all of it for its type. */
 const SOFTMAX_KEEPS_RESULT: Release = [1, 11];
 
-/** Null stands for the newest release. */
-export const reluKeepsInput = (release: Release | null): boolean => isBefore(release, RELU_KEEPS_RESULT);
-export const softmaxKeepsInput = (release: Release | null): boolean => isBefore(release, SOFTMAX_KEEPS_RESULT);
+/** Null or nothing stands for the newest release. */
+export const reluKeepsInput = (release: Release | null | undefined): boolean => isBefore(release, RELU_KEEPS_RESULT);
+export const softmaxKeepsInput = (release: Release | null | undefined): boolean => isBefore(release, SOFTMAX_KEEPS_RESULT);
 
-function isBefore(release: Release | null, [major, minor]: Release): boolean {
-  return release !== null && (release[0] < major || (release[0] === major && release[1] < minor));
+function isBefore(release: Release | null | undefined, [major, minor]: Release): boolean {
+  return release != null && (release[0] < major || (release[0] === major && release[1] < minor));
 }

@@ -120,7 +120,7 @@ function softmaxRule(name: string): Rule {
     const type = asked ?? x.type;
     const out = s.empty(x.shape, type);
     s.log?.add('softmax', name, [x], [out]);
-    s.record(name, [x], [out], softmaxKeepsInput(s.options.release ?? null) ? [x, out] : [out], ([grad]) => [
+    s.record(name, [x], [out], softmaxKeepsInput(s.options.release) ? [x, out] : [out], ([grad]) => [
       grad ? s.empty(x.shape, x.type) : null,
     ]);
     return out;

@@ -3,7 +3,8 @@ import { callOne, define, type Rule, ruleOf } from '../registry.js';
 import { contiguousStrides, type Tensor } from '../tensor.js';
 import { number, tensor, tensors } from './arguments.js';
 import { elementwise, reshape, viewOf } from './core.js';
-import { noGradient, steps, unary } from './elementwise.js';
+import { noGradient } from './elementwise.js';
+import { steps, unary } from './unary.js';
 
 for (const [name, saves, kernels] of [
   ['sinh', 'input', 2],
