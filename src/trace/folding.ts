@@ -4,13 +4,13 @@
  */
 import type { Argument, GraphNode, ModelGraph } from '../model/graph.js';
 import { GraphIndex } from './layer-comparison.js';
-import { endOf, KEPT, lastOfMiddle, layerAt, type Run, runsOf, TEMPLATE, wholeLayer } from './repeats.js';
+import { endOf, KEPT, lastOfMiddle, layerAt, layerCode, type Run, runsOf, TEMPLATE, wholeLayer } from './repeats.js';
 
 export interface Folding {
   whole: ModelGraph;
   graph: ModelGraph;
   runs: Run[];
-  /** For each node of the folded graph: run * KEPT + layer, or -1 outside of runs. */
+  /** For each node of the folded graph its layerCode, or -1 outside of runs. */
   layerOf: Int32Array;
   /** For each node of the folded graph the whole one's that it is. */
   origins: Int32Array;
@@ -56,7 +56,7 @@ function foldedGraph(graph: ModelGraph, index: GraphIndex, runs: readonly Run[])
       for (let i = start; i < start + run.length; i++) {
         const node = graph.nodes[i] as GraphNode;
         nodes.push(joins ? rejoined(graph, index, node, run) : node);
-        layerOf.push(r * KEPT + kept);
+        layerOf.push(layerCode(r, kept));
         origins.push(i);
       }
     }
@@ -69,7 +69,7 @@ function foldedGraph(graph: ModelGraph, index: GraphIndex, runs: readonly Run[])
     }
   });
   copyTo(graph.nodes.length);
-  const modules = new Set(nodes.map(({ module }) => module));
+  const modules = [...new Set(nodes.map(({ module }) => module))];
   const isKept = (value: string): boolean => !dropped.has(value.replace(/^%/, ''));
   const folded: ModelGraph = {
     ...graph,
@@ -77,7 +77,7 @@ function foldedGraph(graph: ModelGraph, index: GraphIndex, runs: readonly Run[])
     parameters: graph.parameters.filter((_, i) => !droppedParameters.has(i)),
     buffers: graph.buffers.filter((_, i) => !droppedBuffers.has(i)),
     outputs: graph.outputs.filter(isKept),
-    checkpoints: graph.checkpoints.filter((path) => [...modules].some((m) => m === path || m.startsWith(`${path}.`))),
+    checkpoints: graph.checkpoints.filter((path) => modules.some((m) => m === path || m.startsWith(`${path}.`))),
     ...(graph.locals && { locals: graph.locals.filter(([value]) => isKept(value)) }),
     ...(graph.recomputedLeaves && { recomputedLeaves: graph.recomputedLeaves.filter(isKept) }),
   };

@@ -1,7 +1,7 @@
 /** Which weights, gradients and inputs of a whole graph those of the folded one stand for. */
 import type { Folding } from './folding.js';
 import type { Head } from './recording.js';
-import { KEPT, lastOfMiddle, type Run, TEMPLATE } from './repeats.js';
+import { keptLayer, layerCode, type Run, TEMPLATE } from './repeats.js';
 
 /** The folded trace does not repeat where its graph does. */
 export class Unfoldable extends Error {}
@@ -61,7 +61,7 @@ export class HeadMap {
     let next = 0;
     const foldedOf = whole[list].map((_, i) => {
       const own = owner[i];
-      const isDropped = own && own.layer > TEMPLATE && own.layer <= lastOfMiddle(runs[own.run] as Run);
+      const isDropped = own && keptLayer(runs[own.run] as Run, own.layer) === null;
       return isDropped ? -1 : next++;
     });
     whole[list].forEach((_, i) => {
@@ -78,8 +78,8 @@ export class HeadMap {
       this.storages[id] = storages;
       if (!own) return;
       const run = runs[own.run] as Run;
-      const kept = own.layer <= TEMPLATE ? own.layer : own.layer > lastOfMiddle(run) ? own.layer - run.layers + KEPT : -1;
-      if (kept >= 0) this.layer[id] = own.run * KEPT + kept;
+      const kept = keptLayer(run, own.layer);
+      if (kept !== null) this.layer[id] = layerCode(own.run, kept);
       this.slots[id] = `${kind} ${own.place}`;
     });
     return foldedOf;

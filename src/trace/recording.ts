@@ -31,6 +31,7 @@ export interface Head {
 
 export interface Recording {
   head: Head;
+  /** Bytes and purpose of every storage, by id. */
   bytes: number[];
   categories: Category[];
   /** Index of the graph node that made each storage, -1 for weights and inputs. */
@@ -38,6 +39,7 @@ export interface Recording {
   makeInputs: Events;
   forward: Events;
   backward: Events;
+  /** What dies when the loop lets go of each of these. */
   dropLoss: Events;
   dropInputs: Events;
   dropOutputs: Events;
@@ -47,7 +49,9 @@ export interface Recording {
   backwardBlocks: Block[];
   /** Whether backward gave each parameter a gradient. */
   hasGradient: boolean[];
-  kernels: Map<string, number>;
+  /** How often each kernel family ran in one forward pass. */
+  kernels: ReadonlyMap<string, number>;
+  /** Every kernel of forward and backward in order, where the caller asked for them. */
   kernelLog: readonly Kernel[] | null;
 }
 

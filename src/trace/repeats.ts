@@ -25,6 +25,16 @@ export function wholeLayer(run: Run, kept: number): number {
   return kept <= TEMPLATE ? kept : run.layers - KEPT + kept;
 }
 
+/** The kept layer that a whole run's layer is; null for one that the template stands for. */
+export function keptLayer(run: Run, whole: number): number | null {
+  if (whole <= TEMPLATE) return whole;
+  return whole > lastOfMiddle(run) ? whole - run.layers + KEPT : null;
+}
+
+/** A kept layer of one of several runs as one number, which -1 is none of; and back. */
+export const layerCode = (run: number, kept: number): number => run * KEPT + kept;
+export const placeOfCode = (code: number): { run: number; kept: number } => ({ run: Math.floor(code / KEPT), kept: code % KEPT });
+
 /** Last layer of the middle. */
 export function lastOfMiddle(run: Run): number {
   return run.layers - KEPT + TEMPLATE;

@@ -7,45 +7,31 @@ import type { SymbolValues } from '../model/sizes.js';
 import type { Setup } from '../setup.js';
 import { ELEMENT_BYTES, type ElementType } from './dtype.js';
 import { type Folding, foldingOf } from './folding.js';
-import { type Kernel, KernelLog } from './kernels.js';
+import { KernelLog } from './kernels.js';
 import { programOf, UNKNOWN_HINT } from './program.js';
-import { type Events, placeHead, type Recording, record } from './recording.js';
+import { placeHead, type Recording, record } from './recording.js';
 import type { Release } from './release.js';
 import { Session } from './session.js';
 import { sharesOf } from './sharding.js';
-import type { Category } from './tape.js';
 import { splitGraph } from './tensor-parallel.js';
 import { unfold } from './unfolding.js';
 
 export type { Events } from './recording.js';
 
-export interface StepTrace {
+/** What a recording says as it stands. */
+type Recorded = Omit<Recording, 'head' | 'forwardBlocks' | 'backwardBlocks' | 'hasGradient'>;
+
+export interface StepTrace extends Recorded {
   /** What was traced: the model as the setup's method trains it. */
   graph: ModelGraph;
-  /** Bytes and purpose of every storage, by id. Ids below `permanent` are parameters and buffers. */
-  bytes: number[];
-  categories: Category[];
+  /** Ids below it are parameters and buffers. */
   permanent: number;
-  /** Index of the graph node that made each storage, -1 for weights and inputs. */
-  makers: number[];
-  makeInputs: Events;
-  forward: Events;
-  backward: Events;
-  /** What dies when the loop lets go of each of these. */
-  dropLoss: Events;
-  dropInputs: Events;
-  dropOutputs: Events;
-  dropGradients: Events;
   /** The trained weights, for the optimizer; `hidden` (neither embedding nor head) is told for Muon alone. */
   trained: { shape: readonly number[]; bytes: number; type: ElementType; hidden?: boolean }[];
   parameters: number;
   trainableParameters: number;
   /** Whether a matrix product runs: the libraries then hold workspaces. */
   multipliesMatrices: boolean;
-  /** How often each kernel family ran in one forward pass. */
-  kernels: ReadonlyMap<string, number>;
-  /** Every kernel of forward and backward in order, where the caller asked for them. */
-  kernelLog: readonly Kernel[] | null;
 }
 
 export interface TraceOptions {

@@ -7,7 +7,7 @@ import { HeadMap, Unfoldable } from './head-map.js';
 import type { Kernel } from './kernels.js';
 import type { Block } from './layer-marks.js';
 import type { Head, Recording } from './recording.js';
-import { KEPT, lastOfMiddle, type Run, TEMPLATE, wholeLayer } from './repeats.js';
+import { lastOfMiddle, placeOfCode, type Run, TEMPLATE, wholeLayer } from './repeats.js';
 import type { Category } from './tape.js';
 
 /** What the whole graph holds before forward. */
@@ -97,7 +97,7 @@ class Unfolding {
   private phase(phase: string, events: readonly number[], blocks: readonly Block[]): number[] {
     const basesOf = this.folding.runs.map((): number[] => []);
     const places = blocks.slice(0, -1).map((block, i): Place => {
-      const bases = block.layer < 0 ? [] : (basesOf[Math.floor(block.layer / KEPT)] as number[]);
+      const bases = block.layer < 0 ? [] : (basesOf[placeOfCode(block.layer).run] as number[]);
       return { ...block, end: blocks[i + 1] as Block, phase, bases };
     });
     for (const place of places) for (let id = place.ids; id < place.end.ids; id++) this.placeOf[id] = place;
@@ -108,8 +108,7 @@ class Unfolding {
       if (layer >= 0 && seen.has(layer)) throw new Unfoldable();
       seen.add(layer);
       const own = events.slice(place.events, place.end.events);
-      const run = Math.floor(layer / KEPT);
-      const kept = layer % KEPT;
+      const { run, kept } = placeOfCode(layer);
       if (layer < 0) this.lay(place, own, null, out);
       else if (kept !== TEMPLATE) this.lay(place, own, { run, kept, whole: wholeLayer(this.runAt(run), kept) }, out);
       else {
@@ -158,13 +157,13 @@ class Unfolding {
       const event = events[at] as number;
       const layer = event < 0 ? this.layerOf(-1 - event) : -1;
       if (event >= 0) out.push(this.storage(event, null));
-      else if (layer < 0 || layer % KEPT !== TEMPLATE) out.push(-1 - this.storage(-1 - event, null));
+      else if (layer < 0 || placeOfCode(layer).kept !== TEMPLATE) out.push(-1 - this.storage(-1 - event, null));
       else {
         const end = this.endOfLayer(events, at, layer);
         const next = this.endOfLayer(events, end, layer + 1);
         if (next - end !== end - at) throw new Unfoldable();
         for (let i = at; i < end; i++) this.mustCorrespond(events[i] as number, events[i + end - at] as number, layer);
-        const run = Math.floor(layer / KEPT);
+        const { run } = placeOfCode(layer);
         for (const whole of middleOf(this.runAt(run))) {
           for (const death of events.slice(at, end)) out.push(-1 - this.storage(-1 - death, { run, kept: TEMPLATE, whole }));
         }
@@ -198,8 +197,7 @@ class Unfolding {
   }
 
   private seenFrom(layer: number, here: Here | null): number {
-    const run = Math.floor(layer / KEPT);
-    const kept = layer % KEPT;
+    const { run, kept } = placeOfCode(layer);
     if (here?.run === run) {
       const apart = kept - here.kept;
       if (Math.abs(apart) > 1) throw new Unfoldable();
@@ -215,8 +213,9 @@ class Unfolding {
     const layer = layerOf[node] as number;
     const origin = origins[node] as number;
     if (layer < 0) return origin;
-    const run = this.runAt(Math.floor(layer / KEPT));
-    return origin + (this.seenFrom(layer, here) - wholeLayer(run, layer % KEPT)) * run.length;
+    const { run: index, kept } = placeOfCode(layer);
+    const run = this.runAt(index);
+    return origin + (this.seenFrom(layer, here) - wholeLayer(run, kept)) * run.length;
   }
 
   /** Throws unless the template and the layer after it did the same. */
@@ -230,8 +229,8 @@ class Unfolding {
         if (other < 0 || event - a.ids !== other - b.ids) throw new Unfoldable();
       } else this.mustCorrespond(event, other, a.layer);
     });
-    const [here, there] = [a, b].map(({ layer }) => ({ run: Math.floor(layer / KEPT), kept: layer % KEPT, whole: layer % KEPT }));
-    const length = this.runAt(Math.floor(a.layer / KEPT)).length;
+    const [here, there] = [a, b].map(({ layer }) => ({ ...placeOfCode(layer), whole: placeOfCode(layer).kept }));
+    const { length } = this.runAt(placeOfCode(a.layer).run);
     for (let id = a.ids, other = b.ids; id < a.end.ids; id++, other++) {
       if (bytes[id] !== bytes[other] || categories[id] !== categories[other]) throw new Unfoldable();
       const [x, y] = [this.maker(makers[id] as number, here ?? null), this.maker(makers[other] as number, there ?? null)];
@@ -246,7 +245,7 @@ class Unfolding {
   private mustCorrespond(a: number, b: number, layer: number): void {
     const [x, y] = [-1 - a, -1 - b];
     const [own, other] = [this.layerOf(x), b < 0 ? this.layerOf(y) : -1];
-    const isInRun = own >= 0 && Math.floor(own / KEPT) === Math.floor(layer / KEPT);
+    const isInRun = own >= 0 && placeOfCode(own).run === placeOfCode(layer).run;
     if (b >= 0 || (isInRun ? own + 1 !== other || this.slot(x) !== this.slot(y) : x !== y)) throw new Unfoldable();
   }
 
