@@ -14,14 +14,17 @@ export const STEADY_STEP = 1;
 export type LoopPhase = 'forward' | 'backward' | 'optimizer';
 
 export interface Loop {
-  /** Births (id) and deaths (-1 - id). */
+  /** Births in a slot (its number) and deaths there (-1 - number). A slot is used again. */
   events: Int32Array;
-  /** For each id its size: an index into `sizes` of the traces laid end to end. */
+  slots: number;
+  /** For each event the storage's size: an index into `sizes` of the traces laid end to end. */
   sizeIndex: Int32Array;
-  /** For each id its category: an index into CATEGORIES. */
+  /** For each event the storage's category: an index into CATEGORIES. */
   categories: Uint8Array;
   /** Where each phase of each step begins. */
   marks: { at: number; phase: LoopPhase | 'between'; step: number }[];
+  /** What lives when the steady step begins: an index into `sizes` and a category for each storage. */
+  held: { sizeIndex: Int32Array; categories: Uint8Array };
 }
 
 /** A loop over traces of one micro step: without gradients, and (for accumulation or zeroed gradients) with them. */
@@ -42,6 +45,37 @@ export function sizesOf(traces: LoopTraces, setup: Setup): Float64Array {
     at += part.length;
   }
   return sizes;
+}
+
+/**
+ * The loop over the sizes that differ at one of two batches, with these sizes at either: a model has thousands of storages
+ * of a dozen sizes.
+ */
+export function withDistinctSizes(
+  loop: Loop,
+  one: Float64Array,
+  other: Float64Array,
+): { loop: Loop; one: Float64Array; other: Float64Array } {
+  const found = new Map<number, number[]>();
+  const chosen: number[] = [];
+  const renumbered = new Int32Array(one.length);
+  for (let i = 0; i < one.length; i++) {
+    const alike = found.get(one[i] as number) ?? [];
+    let number = alike.find((each) => other[chosen[each] as number] === other[i]);
+    if (number === undefined) {
+      number = chosen.push(i) - 1;
+      alike.push(number);
+      found.set(one[i] as number, alike);
+    }
+    renumbered[i] = number;
+  }
+  const renumber = (column: Int32Array): Int32Array => column.map((index) => renumbered[index] as number);
+  const { sizeIndex, held } = loop;
+  return {
+    loop: { ...loop, sizeIndex: renumber(sizeIndex), held: { ...held, sizeIndex: renumber(held.sizeIndex) } },
+    one: Float64Array.from(chosen, (i) => one[i] as number),
+    other: Float64Array.from(chosen, (i) => other[i] as number),
+  };
 }
 
 const categoryOf = (category: Category): number => CATEGORIES.indexOf(category);
@@ -89,6 +123,10 @@ class LoopBuilder {
   private readonly categories = new Column();
   private readonly marks: Loop['marks'] = [];
   private readonly optimizer: OptimizerStep;
+  /** Slots that are free, and for every slot what was born there last. */
+  private readonly spare: number[] = [];
+  private readonly sizeIn: number[] = [];
+  private readonly categoryIn: number[] = [];
   /** Deaths that are still owed for what the loop holds on to. */
   private gradients: Events = [];
   private loss: Events = [];
@@ -105,17 +143,40 @@ class LoopBuilder {
   build(): Loop {
     const { fresh } = this.traces;
     for (let id = 0; id < fresh.permanent; id++) this.birth(id, categoryOf(fresh.categories[id] as Category));
-    for (let step = 0; step < STEPS; step++) this.step(step);
+    for (let step = 0; step < STEADY_STEP; step++) this.step(step);
+    const held = this.living();
+    for (let step = STEADY_STEP; step < STEPS; step++) this.step(step);
     const [events, sizeIndex, categories] = [this.events.end(), this.sizeIndex.end(), this.categories.end()];
-    return { events, sizeIndex, categories: new Uint8Array(categories), marks: this.marks };
+    return { events, slots: this.sizeIn.length, sizeIndex, categories: new Uint8Array(categories), marks: this.marks, held };
   }
 
   private birth(sizeIndex: number, category: number): number {
-    const id = this.sizeIndex.length;
-    this.sizeIndex.push(sizeIndex);
-    this.categories.push(category);
-    this.events.push(id);
-    return id;
+    const slot = this.spare.length > 0 ? (this.spare.pop() as number) : this.sizeIn.length;
+    this.sizeIn[slot] = sizeIndex;
+    this.categoryIn[slot] = category;
+    this.push(slot, slot);
+    return slot;
+  }
+
+  private death(event: number): void {
+    const slot = -1 - event;
+    this.push(event, slot);
+    this.spare.push(slot);
+  }
+
+  private push(event: number, slot: number): void {
+    this.events.push(event);
+    this.sizeIndex.push(this.sizeIn[slot] as number);
+    this.categories.push(this.categoryIn[slot] as number);
+  }
+
+  private living(): Loop['held'] {
+    const free = new Set(this.spare);
+    const slots = Int32Array.from(this.sizeIn.keys()).filter((slot) => !free.has(slot));
+    return {
+      sizeIndex: slots.map((slot) => this.sizeIn[slot] as number),
+      categories: Uint8Array.from(slots, (slot) => this.categoryIn[slot] as number),
+    };
   }
 
   private mark(phase: LoopPhase | 'between', step: number): void {
@@ -123,7 +184,7 @@ class LoopBuilder {
   }
 
   private drop(owed: Events): void {
-    for (const event of owed.splice(0)) this.events.push(event);
+    for (const event of owed.splice(0)) this.death(event);
   }
 
   private step(step: number): void {
@@ -149,15 +210,15 @@ class LoopBuilder {
     const held = this.gradients.length > 0 && !dropGradientsBeforeBackward;
     const trace = held && this.traces.accumulating ? this.traces.accumulating : this.traces.fresh;
     const base = trace === this.traces.fresh ? 0 : this.traces.fresh.bytes.length;
-    const ids = new Int32Array(trace.bytes.length);
-    for (let id = 0; id < trace.permanent; id++) ids[id] = id;
+    const slots = new Int32Array(trace.bytes.length);
+    for (let id = 0; id < trace.permanent; id++) slots[id] = id;
     const play = (events: Events): void => {
       for (const event of events) {
-        if (event >= 0) ids[event] = this.birth(base + event, categoryOf(trace.categories[event] as Category));
-        else this.events.push(-1 - (ids[-1 - event] as number));
+        if (event >= 0) slots[event] = this.birth(base + event, categoryOf(trace.categories[event] as Category));
+        else this.death(-1 - (slots[-1 - event] as number));
       }
     };
-    const owed = (events: Events): Events => events.map((event) => -1 - (ids[-1 - event] as number));
+    const owed = (events: Events): Events => events.map((event) => -1 - (slots[-1 - event] as number));
     play(trace.makeInputs);
     this.drop(this.inputs);
     play(trace.forward);
@@ -184,16 +245,16 @@ class LoopBuilder {
     const made = at + states.length;
     if (this.setup.clipGradNorm !== null) this.temporary(made + scratch.sizes.length, fresh.trained.length + 5);
     if (step === 0) for (const i of states.keys()) this.birth(at + i, categoryOf('optimizerState'));
-    const ids = new Int32Array(scratch.sizes.length);
+    const slots = new Int32Array(scratch.sizes.length);
     for (const event of scratch.events) {
-      if (event >= 0) ids[event] = this.birth(made + event, categoryOf('temporaries'));
-      else this.events.push(-1 - (ids[-1 - event] as number));
+      if (event >= 0) slots[event] = this.birth(made + event, categoryOf('temporaries'));
+      else this.death(-1 - (slots[-1 - event] as number));
     }
   }
 
   /** Storages that live together for a moment. */
   private temporary(sizeIndex: number, count: number): void {
-    const ids = Array.from({ length: count }, (_, i) => this.birth(sizeIndex + i, categoryOf('temporaries')));
-    for (const id of ids) this.events.push(-1 - id);
+    const slots = Array.from({ length: count }, (_, i) => this.birth(sizeIndex + i, categoryOf('temporaries')));
+    for (const slot of slots) this.death(-1 - slot);
   }
 }

@@ -19,11 +19,11 @@ export function replayBfc(loop: Loop, sizes: Float64Array, options: ReplayOption
   const allocator = new BfcAllocator(options.capacity === undefined ? {} : { capacity: options.capacity });
   const chunks: Chunk[] = [];
   play(loop, sizes, {
-    birth: (id, bytes) => {
-      chunks[id] = allocator.allocate(bytes);
+    birth: (slot, bytes) => {
+      chunks[slot] = allocator.allocate(bytes);
       return !(allocator.outOfMemory && options.stopsWhenFull);
     },
-    death: (id) => allocator.free(chunks[id] as Chunk),
+    death: (slot) => allocator.free(chunks[slot] as Chunk),
   });
   const { peakAllocated, peakReserved, outOfMemory } = allocator;
   return { peakAllocated, peakReserved, retries: 0, outOfMemory };
@@ -34,11 +34,11 @@ export function replayMalloc(loop: Loop, sizes: Float64Array, options: ReplayOpt
   const allocator = new MallocAllocator();
   const blocks: number[] = [];
   play(loop, sizes, {
-    birth: (id, bytes) => {
-      blocks[id] = allocator.allocate(bytes);
+    birth: (slot, bytes) => {
+      blocks[slot] = allocator.allocate(bytes);
       return true;
     },
-    death: (id) => allocator.free(blocks[id] as number),
+    death: (slot) => allocator.free(blocks[slot] as number),
   });
   const { peakAllocated, peakReserved } = allocator;
   return { peakAllocated, peakReserved, retries: 0, outOfMemory: peakReserved > (options.capacity ?? Number.POSITIVE_INFINITY) };
@@ -46,17 +46,17 @@ export function replayMalloc(loop: Loop, sizes: Float64Array, options: ReplayOpt
 
 interface Player {
   /** False stops the loop. */
-  birth: (id: number, bytes: number) => boolean;
-  death: (id: number) => void;
+  birth: (slot: number, bytes: number) => boolean;
+  death: (slot: number) => void;
 }
 
 /** Convolutions of other frameworks and devices are not known to ask for workspaces. */
 function play({ events, sizeIndex, categories }: Loop, sizes: Float64Array, player: Player): void {
-  for (const event of events) {
-    const id = event >= 0 ? event : -1 - event;
-    const bytes = sizes[sizeIndex[id] as number] as number;
-    if (bytes === 0 || categories[id] === WORKSPACES) continue;
-    if (event < 0) player.death(id);
-    else if (!player.birth(id, bytes)) return;
+  for (let i = 0; i < events.length; i++) {
+    const bytes = sizes[sizeIndex[i] as number] as number;
+    if (bytes === 0 || categories[i] === WORKSPACES) continue;
+    const event = events[i] as number;
+    if (event < 0) player.death(-1 - event);
+    else if (!player.birth(event, bytes)) return;
   }
 }

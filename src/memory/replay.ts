@@ -1,7 +1,14 @@
 /** Plays a loop through an allocator and reads the peaks. */
 
 import { CATEGORIES, type Category } from '../trace/index.js';
-import { type Block, CachingAllocator, type CachingAllocatorOptions, NO_BLOCK, roundSize } from './allocators/cuda-caching.js';
+import {
+  type Block,
+  CachingAllocator,
+  type CachingAllocatorOptions,
+  NO_BLOCK,
+  requestBucket,
+  roundSize,
+} from './allocators/cuda-caching.js';
 import { type Loop, type LoopPhase, STEADY_STEP } from './loop.js';
 
 export interface TensorPeak {
@@ -14,54 +21,57 @@ export interface TensorPeak {
   breakdown: Record<Category, number>;
 }
 
-/** Walks the loop and finds the steady step's peak, then walks up to there and finds what it is made of. */
-export function tensorPeak(loop: Loop, sizes: Float64Array): TensorPeak {
-  const { events, sizeIndex, marks } = loop;
+/** What CUDA's caching allocator makes of sizes; nothing of those that are 0. */
+function roundedSizes(sizes: Float64Array): Float64Array {
   const rounded = new Float64Array(sizes.length);
   for (let i = 0; i < sizes.length; i++) rounded[i] = sizes[i] === 0 ? 0 : roundSize(sizes[i] as number);
+  return rounded;
+}
+
+/** Walks the steady step and finds its peak, then walks up to there and finds what it is made of. */
+export function tensorPeak(loop: Loop, sizes: Float64Array): TensorPeak {
+  const { events, sizeIndex, marks, held } = loop;
+  const rounded = roundedSizes(sizes);
   const phasePeaks = { forward: 0, backward: 0, optimizer: 0 };
   let [current, peak, peakEvent] = [0, 0, -1];
+  for (const index of held.sizeIndex) current += rounded[index] as number;
   let at: LoopPhase = 'forward';
-  for (let m = -1; m < marks.length; m++) {
-    const { phase, step } = marks[m] ?? { phase: 'between', step: -1 };
-    if (step > STEADY_STEP) break;
+  for (const [m, { phase, step, at: from }] of marks.entries()) {
+    if (step !== STEADY_STEP || phase === 'between') continue;
     const end = marks[m + 1]?.at ?? events.length;
     let highest = 0;
     let highestEvent = -1;
-    for (let i = marks[m]?.at ?? 0; i < end; i++) {
-      const event = events[i] as number;
-      if (event < 0) {
-        current -= rounded[sizeIndex[-1 - event] as number] as number;
+    for (let i = from; i < end; i++) {
+      const bytes = rounded[sizeIndex[i] as number] as number;
+      if ((events[i] as number) < 0) {
+        current -= bytes;
         continue;
       }
-      current += rounded[sizeIndex[event] as number] as number;
+      current += bytes;
       if (current <= highest) continue;
       highest = current;
       highestEvent = i;
     }
-    if (step !== STEADY_STEP || phase === 'between') continue;
     if (highest > phasePeaks[phase]) phasePeaks[phase] = highest;
     if (highest > peak) [peak, peakEvent, at] = [highest, highestEvent, phase];
   }
   return { bytes: peak, at, phasePeaks, ...liveAt(loop, sizes, rounded, peakEvent) };
 }
 
-/** What lives after an event, by category. */
+/** What lives after an event of the steady step, by category. */
 function liveAt(loop: Loop, sizes: Float64Array, rounded: Float64Array, last: number): Pick<TensorPeak, 'requestedBytes' | 'breakdown'> {
-  const { events, sizeIndex, categories } = loop;
   const live = new Float64Array(CATEGORIES.length);
-  let requestedBytes = 0;
-  for (let i = 0; i <= last; i++) {
-    const event = events[i] as number;
-    const id = event >= 0 ? event : -1 - event;
-    const sign = event >= 0 ? 1 : -1;
-    const size = sizeIndex[id] as number;
-    const category = categories[id] as number;
-    requestedBytes += sign * (sizes[size] as number);
-    live[category] = (live[category] as number) + sign * (rounded[size] as number);
-  }
+  const requested = new Float64Array(CATEGORIES.length);
+  const count = (sign: number, index: number, category: number): void => {
+    live[category] = (live[category] as number) + sign * (rounded[index] as number);
+    requested[category] = (requested[category] as number) + sign * (sizes[index] as number);
+  };
+  const { events, sizeIndex, categories, marks, held } = loop;
+  for (let i = 0; i < held.sizeIndex.length; i++) count(1, held.sizeIndex[i] as number, held.categories[i] as number);
+  for (let i = marks.find(({ step }) => step === STEADY_STEP)?.at ?? 0; i <= last; i++)
+    count((events[i] as number) < 0 ? -1 : 1, sizeIndex[i] as number, categories[i] as number);
   const breakdown = Object.fromEntries(CATEGORIES.map((name, i) => [name, live[i]])) as Record<Category, number>;
-  return { requestedBytes, breakdown };
+  return { requestedBytes: requested.reduce((sum, bytes) => sum + bytes, 0), breakdown };
 }
 
 /** The category of what a library asks for during one call, in a loop's numbers. */
@@ -79,26 +89,58 @@ export interface ReplayOptions extends CachingAllocatorOptions {
   stopsWhenFull?: boolean;
 }
 
+/** One for all replays, which come one after the other, but those of longer loops. Its columns cost what is used of them. */
+const SHARED = new CachingAllocator({}, 2 ** 18);
+
 /** Plays the loop through the CUDA caching allocator; `workspaces` are library buffers made in the first step. */
 export function replay(loop: Loop, sizes: Float64Array, options: ReplayOptions = {}, workspaces: readonly number[] = []): Reserved {
-  const allocator = new CachingAllocator(options);
-  const { events, sizeIndex, categories, marks } = loop;
-  const blocks = new Int32Array(sizeIndex.length).fill(NO_BLOCK);
-  const firstForward = marks[0]?.at ?? 0;
-  for (let i = 0; i < events.length; i++) {
-    if (i === firstForward) for (const bytes of workspaces) allocator.allocate(bytes);
+  const mostBlocks = 2 * (loop.events.length + workspaces.length);
+  const allocator = mostBlocks > SHARED.mostBlocks ? new CachingAllocator({}, mostBlocks) : SHARED;
+  allocator.reset(options);
+  const rounded = roundedSizes(sizes);
+  const buckets = new Int32Array(rounded.length);
+  for (let i = 0; i < rounded.length; i++) buckets[i] = requestBucket(rounded[i] as number);
+  const game = { loop, rounded, buckets, blocks: new Int32Array(loop.slots) };
+  const firstForward = loop.marks[0]?.at ?? 0;
+  const stopsWhenFull = options.stopsWhenFull ?? false;
+  if (play(allocator, game, 0, firstForward, stopsWhenFull)) {
+    for (const bytes of workspaces) allocator.allocate(bytes);
+    play(allocator, game, firstForward, loop.events.length, stopsWhenFull);
+  }
+  const { peakAllocated, peakReserved, retries, outOfMemory } = allocator;
+  return { peakAllocated, peakReserved, retries, outOfMemory };
+}
+
+interface Game {
+  loop: Loop;
+  /** For each size what the allocator makes of it, and where it looks for it. */
+  rounded: Float64Array;
+  buckets: Int32Array;
+  /** For each slot the block in it. */
+  blocks: Int32Array;
+}
+
+/** Plays the events from one to before another. False where it stopped because a request did not fit. */
+function play(
+  allocator: CachingAllocator,
+  { loop, rounded, buckets, blocks }: Game,
+  from: number,
+  to: number,
+  stopsWhenFull: boolean,
+): boolean {
+  const { events, sizeIndex, categories } = loop;
+  for (let i = from; i < to; i++) {
     const event = events[i] as number;
     if (event < 0) {
       const block = blocks[-1 - event] as Block;
       if (block !== NO_BLOCK) allocator.free(block);
       continue;
     }
-    const bytes = sizes[sizeIndex[event] as number] as number;
-    if (bytes === 0) continue;
+    const index = sizeIndex[i] as number;
+    const size = rounded[index] as number;
     // Without room for a workspace cuDNN takes an algorithm that needs none.
-    blocks[event] = allocator.allocate(bytes, categories[event] === WORKSPACES);
-    if (allocator.outOfMemory && options.stopsWhenFull) break;
+    blocks[event] = size === 0 ? NO_BLOCK : allocator.take(size, buckets[index] as number, categories[i] === WORKSPACES);
+    if (stopsWhenFull && allocator.outOfMemory) return false;
   }
-  const { peakAllocated, peakReserved, retries, outOfMemory } = allocator;
-  return { peakAllocated, peakReserved, retries, outOfMemory };
+  return true;
 }

@@ -6,7 +6,7 @@ import type { ModelGraph } from '../model/graph.js';
 import type { Setup } from '../setup.js';
 import { type Release, type StepTrace, StepTraces } from '../trace/index.js';
 import { workspaces } from './library.js';
-import { buildLoop, haveSameOrder, type Loop, type LoopTraces, sizesOf } from './loop.js';
+import { buildLoop, haveSameOrder, type Loop, type LoopTraces, sizesOf, withDistinctSizes } from './loop.js';
 import { type ReplayOptions, type Reserved, replay, type TensorPeak, tensorPeak } from './replay.js';
 import { type AllocatorName, replayBfc, replayMalloc } from './replay-other.js';
 
@@ -83,8 +83,9 @@ export class Simulator {
     const from = this.exact(batch);
     const further = this.tracesAt(2 * batch);
     if (!haveSameOrder(from.traces, further)) return null;
-    const sizes = sizesOf(further, this.setup);
-    return { from, batch, slopes: from.sizes.map((bytes, i) => ((sizes[i] as number) - bytes) / batch) };
+    const { loop, one, other } = withDistinctSizes(from.loop, from.sizes, sizesOf(further, this.setup));
+    const slopes = one.map((bytes, i) => ((other[i] as number) - bytes) / batch);
+    return { from: { traces: from.traces, loop, sizes: one }, batch, slopes };
   }
 
   trace(batch: number): StepTrace {

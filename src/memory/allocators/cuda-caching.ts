@@ -4,6 +4,7 @@
  * their own; the best fitting free block is split, neighbours merge when freed, segments stay reserved.
  */
 import { MIB } from '../../units.js';
+import { BUCKET_BITS, bucketOf, lowestBit, POOL_BITS, POOLS, WORD_BITS } from './buckets.js';
 
 const MIN_BLOCK = 512;
 const SMALL_SIZE = MIB;
@@ -22,157 +23,30 @@ function segmentSize(size: number): number {
   return size < MIN_LARGE ? LARGE_SEGMENT : Math.ceil(size / ROUND_LARGE) * ROUND_LARGE;
 }
 
+/** What an expandable segment grows by for a request. */
+function pagesOf(size: number): number {
+  const page = size <= SMALL_SIZE ? SMALL_SEGMENT : LARGE_SEGMENT;
+  return Math.ceil(size / page) * page;
+}
+
+/** Small and large requests are served from pools of their own. */
+function poolOf(size: number): number {
+  return size <= SMALL_SIZE ? 1 : 0;
+}
+
+/** Where free blocks for a rounded request are looked for first. */
+export function requestBucket(size: number): number {
+  return bucketOf(poolOf(size), size);
+}
+
 /** A block by its number. Blocks are columns of numbers, not objects: a replay makes tens of thousands of them. */
 export type Block = number;
 
 /** Stands where there is no block. */
 export const NO_BLOCK = -1;
 
-/** Blocks cut from segments: sizes, addresses, and the neighbours in their segment. A merged block's number is used again. */
-class Blocks {
-  // Typed, and written in place: a replay makes tens of thousands of blocks.
-  size = new Float64Array(1024);
-  address = new Float64Array(1024);
-  previous = new Int32Array(1024);
-  next = new Int32Array(1024);
-  small = new Uint8Array(1024);
-  free = new Uint8Array(1024);
-  private made = 0;
-  private readonly spare: Block[] = [];
-
-  add(size: number, address: number, small: boolean): Block {
-    const block = this.spare.pop() ?? this.made++;
-    if (block === this.size.length) this.grow();
-    this.size[block] = size;
-    this.address[block] = address;
-    this.small[block] = small ? 1 : 0;
-    this.free[block] = 0;
-    this.previous[block] = NO_BLOCK;
-    this.next[block] = NO_BLOCK;
-    return block;
-  }
-
-  /** Makes a block and the one after it one. */
-  merge(block: Block, after: Block): void {
-    const { size, previous, next } = this;
-    size[block] = (size[block] as number) + (size[after] as number);
-    const further = next[after] as Block;
-    next[block] = further;
-    if (further !== NO_BLOCK) previous[further] = block;
-    this.spare.push(after);
-  }
-
-  private grow(): void {
-    this.size = enlarged(this.size);
-    this.address = enlarged(this.address);
-    this.previous = enlarged(this.previous);
-    this.next = enlarged(this.next);
-    this.small = enlarged(this.small);
-    this.free = enlarged(this.free);
-  }
-}
-
-function enlarged<T extends Float64Array | Int32Array | Uint8Array>(column: T): T {
-  const larger = new (column.constructor as new (length: number) => T)(2 * column.length);
-  larger.set(column);
-  return larger;
-}
-
-/**
- * Free blocks by size, then by address: best fit is the first that is large enough. Training makes hundreds of blocks of
- * few sizes, so each size has its own list, the lowest address last: most come and go there.
- */
-class Pool {
-  /** The sizes that there are blocks of, ascending, and their blocks. */
-  private readonly sizes: number[] = [];
-  private readonly lists: Block[][] = [];
-  private readonly spare: Block[][] = [];
-
-  constructor(private readonly blocks: Blocks) {}
-
-  /** Index of the first list of blocks of at least this size. */
-  private position(size: number): number {
-    const { sizes } = this;
-    let low = 0;
-    let high = sizes.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((sizes[middle] as number) < size) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  add(block: Block): void {
-    const { address, size } = this.blocks;
-    const bytes = size[block] as number;
-    const at = this.position(bytes);
-    if (this.sizes[at] !== bytes) this.open(at, bytes);
-    const list = this.lists[at] as Block[];
-    const from = address[block] as number;
-    let i = list.push(block) - 1;
-    for (; i > 0 && (address[list[i - 1] as Block] as number) < from; i--) list[i] = list[i - 1] as Block;
-    list[i] = block;
-  }
-
-  remove(block: Block): void {
-    const at = this.position(this.blocks.size[block] as number);
-    const list = this.lists[at] as Block[];
-    // Each moves one place down, from the last to where the block was.
-    let above = list.pop() as Block;
-    for (let i = list.length - 1; above !== block; i--) {
-      const here = list[i] as Block;
-      list[i] = above;
-      above = here;
-    }
-    if (list.length === 0) this.close(at);
-  }
-
-  takeBest(size: number): Block {
-    const at = this.position(size);
-    const list = this.lists[at];
-    if (!list) return NO_BLOCK;
-    const block = list.pop() as Block;
-    if (list.length === 0) this.close(at);
-    return block;
-  }
-
-  private open(at: number, bytes: number): void {
-    const { sizes, lists } = this;
-    sizes.push(bytes);
-    lists.push(this.spare.pop() ?? []);
-    const list = lists[lists.length - 1] as Block[];
-    for (let i = sizes.length - 1; i > at; i--) {
-      sizes[i] = sizes[i - 1] as number;
-      lists[i] = lists[i - 1] as Block[];
-    }
-    sizes[at] = bytes;
-    lists[at] = list;
-  }
-
-  private close(at: number): void {
-    const { sizes, lists } = this;
-    this.spare.push(lists[at] as Block[]);
-    for (let i = at + 1; i < sizes.length; i++) {
-      sizes[i - 1] = sizes[i] as number;
-      lists[i - 1] = lists[i] as Block[];
-    }
-    sizes.pop();
-    lists.pop();
-  }
-
-  /** Frees whole segments without a block in use. */
-  drain(): number {
-    const { previous, next, size } = this.blocks;
-    let bytes = 0;
-    for (const block of this.lists.flat()) {
-      if (previous[block] !== NO_BLOCK || next[block] !== NO_BLOCK) continue;
-      bytes += size[block] as number;
-      this.remove(block);
-    }
-    return bytes;
-  }
-}
+/** Stands for the place in a list of a block that is in none, because it is in use. */
+const IN_USE = 2 ** 31 - 1;
 
 export interface CachingAllocatorOptions {
   /** Bytes that may be reserved; when more is needed cached segments are freed first. Default: no limit. */
@@ -181,95 +55,269 @@ export interface CachingAllocatorOptions {
   expandableSegments?: boolean;
 }
 
+/** Where an allocator's sums lie: in a field of its own each write of a large number could make another object. */
+const ALLOCATED = 0;
+const RESERVED = 1;
+const PEAK_ALLOCATED = 2;
+const PEAK_RESERVED = 3;
+const NEXT_ADDRESS = 4;
+const SUMS = 5;
+
+/** Blocks of an allocator that is asked for as few as a test asks for. */
+const FEW_BLOCKS = 1024;
+
+/**
+ * Free blocks lie by size, then by address: best fit is the first that is large enough. Each bucket of sizes has a list in this
+ * order, and bits say which have blocks: nothing is searched for but inside a list, where nearly all have one size.
+ */
 export class CachingAllocator {
-  private readonly blocks = new Blocks();
-  private readonly small = new Pool(this.blocks);
-  private readonly large = new Pool(this.blocks);
-  private nextAddress = 0;
-  private readonly capacity: number;
-  private readonly expandable: boolean;
-  allocated = 0;
-  reserved = 0;
-  peakAllocated = 0;
-  peakReserved = 0;
+  // Columns of blocks. They are only declared: a field that is written once, in the constructor, is a constant to V8.
+  declare private readonly size: Float64Array;
+  declare private readonly address: Float64Array;
+  declare private readonly pool: Uint8Array;
+  /** Neighbours in the segment. */
+  declare private readonly previous: Int32Array;
+  declare private readonly next: Int32Array;
+  /** Neighbours in a bucket's list; its first block has -1 - bucket before it, a block in use IN_USE. */
+  declare private readonly before: Int32Array;
+  declare private readonly after: Int32Array;
+  /** Numbers of merged blocks, to be used again, as many as `unused`; from `made` on none has been used. */
+  declare private readonly spare: Int32Array;
+  private unused = 0;
+  private made = 0;
+  /** First blocks of the buckets, a bit for each that has one, and for each pool a bit for each of its words that has one. */
+  private readonly heads = new Int32Array(POOLS << POOL_BITS);
+  private readonly words = new Int32Array((POOLS << POOL_BITS) >> BUCKET_BITS);
+  private readonly summaries = new Int32Array(POOLS);
+  private readonly sums = new Float64Array(SUMS);
+  private capacity = Number.POSITIVE_INFINITY;
+  private expandable = false;
   /** Times that cached segments had to be freed to go on (num_alloc_retries). */
   retries = 0;
   /** Set when a request did not fit even then. */
   outOfMemory = false;
 
-  constructor(options: CachingAllocatorOptions = {}) {
+  /** `mostBlocks` is twice the requests that it will be asked for, or more: each may make a segment and cut it in two. */
+  constructor(
+    options: CachingAllocatorOptions = {},
+    readonly mostBlocks = FEW_BLOCKS,
+  ) {
+    this.size = new Float64Array(mostBlocks);
+    this.address = new Float64Array(mostBlocks);
+    this.pool = new Uint8Array(mostBlocks);
+    this.previous = new Int32Array(mostBlocks);
+    this.next = new Int32Array(mostBlocks);
+    this.before = new Int32Array(mostBlocks);
+    this.after = new Int32Array(mostBlocks);
+    this.spare = new Int32Array(mostBlocks);
+    this.reset(options);
+  }
+
+  /** Begins anew, in the same columns. */
+  reset(options: CachingAllocatorOptions): void {
     this.capacity = options.capacity ?? Number.POSITIVE_INFINITY;
     this.expandable = options.expandableSegments ?? false;
+    this.heads.fill(NO_BLOCK);
+    for (const column of [this.words, this.summaries, this.sums]) column.fill(0);
+    this.unused = 0;
+    this.made = 0;
+    this.retries = 0;
+    this.outOfMemory = false;
+  }
+
+  get allocated(): number {
+    return this.sums[ALLOCATED] as number;
+  }
+
+  get reserved(): number {
+    return this.sums[RESERVED] as number;
+  }
+
+  get peakAllocated(): number {
+    return this.sums[PEAK_ALLOCATED] as number;
+  }
+
+  get peakReserved(): number {
+    return this.sums[PEAK_RESERVED] as number;
   }
 
   /** A block of at least `bytes`; NO_BLOCK for an optional one that finds no room. */
   allocate(bytes: number, optional = false): Block {
     const size = roundSize(bytes);
-    const small = size <= SMALL_SIZE;
-    const pool = small ? this.small : this.large;
-    const { blocks } = this;
-    let block = pool.takeBest(size);
-    if (block === NO_BLOCK) block = this.newSegment(size, small, optional);
+    return this.take(size, requestBucket(size), optional);
+  }
+
+  /** The same for a size that is rounded, with its `requestBucket`. */
+  take(bytes: number, bucket: number, optional: boolean): Block {
+    const { size, sums } = this;
+    let block = this.best(bytes, bucket);
+    if (block !== NO_BLOCK) this.remove(block);
+    else block = this.newSegment(bytes, optional);
     if (block === NO_BLOCK) return block;
-    const rest = (blocks.size[block] as number) - size;
-    if (small || this.expandable ? rest >= MIN_BLOCK : rest > SMALL_SIZE) pool.add(this.split(block, size));
-    blocks.free[block] = 0;
-    this.allocated += blocks.size[block] as number;
-    if (this.allocated > this.peakAllocated) this.peakAllocated = this.allocated;
-    return block;
-  }
-
-  /** Cuts a block down to `size` and returns the free rest. */
-  private split(block: Block, size: number): Block {
-    const { blocks } = this;
-    const rest = (blocks.size[block] as number) - size;
-    const remaining = blocks.add(rest, (blocks.address[block] as number) + size, blocks.small[block] === 1);
-    const next = blocks.next[block] as Block;
-    blocks.free[remaining] = 1;
-    blocks.previous[remaining] = block;
-    blocks.next[remaining] = next;
-    if (next !== NO_BLOCK) blocks.previous[next] = remaining;
-    blocks.next[block] = remaining;
-    blocks.size[block] = size;
-    return remaining;
-  }
-
-  private newSegment(size: number, small: boolean, optional: boolean): Block {
-    const bytes = this.expandable
-      ? Math.ceil(size / (small ? SMALL_SEGMENT : LARGE_SEGMENT)) * (small ? SMALL_SEGMENT : LARGE_SEGMENT)
-      : segmentSize(size);
-    if (this.reserved + bytes > this.capacity) {
-      this.retries++;
-      this.reserved -= this.small.drain() + this.large.drain();
-      const full = this.reserved + bytes > this.capacity;
-      if (full && optional) return NO_BLOCK;
-      if (full) this.outOfMemory = true;
-    }
-    this.reserved += bytes;
-    if (this.reserved > this.peakReserved) this.peakReserved = this.reserved;
-    const block = this.blocks.add(bytes, this.nextAddress, small);
-    // Segments never touch: a gap keeps blocks of two segments from looking like neighbours.
-    this.nextAddress += bytes + ROUND_LARGE;
+    const rest = (size[block] as number) - bytes;
+    if (bytes <= SMALL_SIZE || this.expandable ? rest >= MIN_BLOCK : rest > SMALL_SIZE) this.split(block, bytes, rest);
+    const allocated = (sums[ALLOCATED] as number) + (size[block] as number);
+    sums[ALLOCATED] = allocated;
+    if (allocated > (sums[PEAK_ALLOCATED] as number)) sums[PEAK_ALLOCATED] = allocated;
     return block;
   }
 
   free(block: Block): void {
-    const { blocks } = this;
-    this.allocated -= blocks.size[block] as number;
-    const pool = blocks.small[block] ? this.small : this.large;
-    blocks.free[block] = 1;
+    const { size, previous, next, before, spare, sums } = this;
+    let bytes = size[block] as number;
+    sums[ALLOCATED] = (sums[ALLOCATED] as number) - bytes;
     let merged = block;
-    const before = blocks.previous[block] as Block;
-    if (before !== NO_BLOCK && blocks.free[before] === 1) {
-      pool.remove(before);
-      blocks.merge(before, block);
-      merged = before;
+    const lower = previous[block] as Block;
+    let upper = next[block] as Block;
+    if (upper !== NO_BLOCK && before[upper] !== IN_USE) {
+      this.remove(upper);
+      bytes += size[upper] as number;
+      spare[this.unused++] = upper;
+      upper = next[upper] as Block;
     }
-    const after = blocks.next[merged] as Block;
-    if (after !== NO_BLOCK && blocks.free[after] === 1) {
-      pool.remove(after);
-      blocks.merge(merged, after);
+    if (lower !== NO_BLOCK && before[lower] !== IN_USE) {
+      this.remove(lower);
+      bytes += size[lower] as number;
+      spare[this.unused++] = block;
+      merged = lower;
     }
-    pool.add(merged);
+    next[merged] = upper;
+    if (upper !== NO_BLOCK) previous[upper] = merged;
+    this.add(merged, bytes);
+  }
+
+  /** Cuts a block down to `bytes`; the rest is free. */
+  private split(block: Block, bytes: number, rest: number): void {
+    const { address, pool, previous, next } = this;
+    const remaining = this.newBlock();
+    const upper = next[block] as Block;
+    address[remaining] = (address[block] as number) + bytes;
+    pool[remaining] = pool[block] as number;
+    previous[remaining] = block;
+    next[remaining] = upper;
+    if (upper !== NO_BLOCK) previous[upper] = remaining;
+    next[block] = remaining;
+    this.size[block] = bytes;
+    this.add(remaining, rest);
+  }
+
+  private newBlock(): Block {
+    return this.unused > 0 ? (this.spare[--this.unused] as Block) : this.made++;
+  }
+
+  private newSegment(bytes: number, optional: boolean): Block {
+    const { sums } = this;
+    const size = this.expandable ? pagesOf(bytes) : segmentSize(bytes);
+    if ((sums[RESERVED] as number) + size > this.capacity) {
+      this.retries++;
+      sums[RESERVED] = (sums[RESERVED] as number) - this.drain();
+      const full = (sums[RESERVED] as number) + size > this.capacity;
+      if (full && optional) return NO_BLOCK;
+      if (full) this.outOfMemory = true;
+    }
+    const reserved = (sums[RESERVED] as number) + size;
+    sums[RESERVED] = reserved;
+    if (reserved > (sums[PEAK_RESERVED] as number)) sums[PEAK_RESERVED] = reserved;
+    const block = this.newBlock();
+    this.size[block] = size;
+    this.address[block] = sums[NEXT_ADDRESS] as number;
+    this.pool[block] = poolOf(bytes);
+    this.previous[block] = NO_BLOCK;
+    this.next[block] = NO_BLOCK;
+    this.before[block] = IN_USE;
+    // Segments never touch: a gap keeps blocks of two segments from looking like neighbours.
+    sums[NEXT_ADDRESS] = (sums[NEXT_ADDRESS] as number) + size + ROUND_LARGE;
+    return block;
+  }
+
+  /** Puts a block into its list. */
+  private add(block: Block, bytes: number): void {
+    const { size, address, before, after, heads } = this;
+    const bucket = bucketOf(this.pool[block] as number, bytes);
+    let lower = -1 - bucket;
+    let upper = heads[bucket] as Block;
+    if (upper === NO_BLOCK) this.mark(bucket);
+    else {
+      const from = address[block] as number;
+      while (upper !== NO_BLOCK) {
+        const larger = (size[upper] as number) - bytes;
+        if (larger > 0 || (larger === 0 && (address[upper] as number) > from)) break;
+        lower = upper;
+        upper = after[upper] as Block;
+      }
+    }
+    size[block] = bytes;
+    before[block] = lower;
+    after[block] = upper;
+    if (upper !== NO_BLOCK) before[upper] = block;
+    if (lower < 0) heads[bucket] = block;
+    else after[lower] = block;
+  }
+
+  /** Takes a block out of its list: it is in use. */
+  private remove(block: Block): void {
+    const { before, after } = this;
+    const lower = before[block] as Block;
+    const upper = after[block] as Block;
+    before[block] = IN_USE;
+    if (upper !== NO_BLOCK) before[upper] = lower;
+    if (lower >= 0) {
+      after[lower] = upper;
+      return;
+    }
+    this.heads[-1 - lower] = upper;
+    if (upper === NO_BLOCK) this.unmark(-1 - lower);
+  }
+
+  private mark(bucket: number): void {
+    const { words, summaries } = this;
+    const word = bucket >> BUCKET_BITS;
+    const pool = bucket >> POOL_BITS;
+    words[word] = (words[word] as number) | (1 << bucket);
+    summaries[pool] = (summaries[pool] as number) | (1 << word);
+  }
+
+  private unmark(bucket: number): void {
+    const { words, summaries } = this;
+    const word = bucket >> BUCKET_BITS;
+    const pool = bucket >> POOL_BITS;
+    const bits = (words[word] as number) & ~(1 << bucket);
+    words[word] = bits;
+    if (bits === 0) summaries[pool] = (summaries[pool] as number) & ~(1 << word);
+  }
+
+  /** The smallest free block of at least this size, of several the one at the lowest address. */
+  private best(bytes: number, bucket: number): Block {
+    const { size, after, heads, words } = this;
+    let block = heads[bucket] as Block;
+    while (block !== NO_BLOCK && (size[block] as number) < bytes) block = after[block] as Block;
+    if (block !== NO_BLOCK) return block;
+    let word = bucket >> BUCKET_BITS;
+    let bits = (words[word] as number) & (-2 << bucket);
+    if (bits === 0) {
+      const further = (this.summaries[bucket >> POOL_BITS] as number) & (-2 << word);
+      if (further === 0) return NO_BLOCK;
+      word = ((bucket >> POOL_BITS) << WORD_BITS) + lowestBit(further);
+      bits = words[word] as number;
+    }
+    return heads[(word << BUCKET_BITS) + lowestBit(bits)] as Block;
+  }
+
+  /** Frees whole segments without a block in use. Returns their bytes. */
+  private drain(): number {
+    const { size, previous, next, after } = this;
+    let bytes = 0;
+    for (const head of this.heads) {
+      let block = head;
+      while (block !== NO_BLOCK) {
+        const further = after[block] as Block;
+        if (previous[block] === NO_BLOCK && next[block] === NO_BLOCK) {
+          bytes += size[block] as number;
+          this.remove(block);
+        }
+        block = further;
+      }
+    }
+    return bytes;
   }
 }
