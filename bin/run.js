@@ -4,7 +4,7 @@ import v8 from 'node:v8';
 
 // Most commands are over before compiling pays: Node 22 and later keep the compiled code between runs and optimize late
 if (module.enableCompileCache) module.enableCompileCache();
-else for (const flag of ['--always-sparkplug', '--interrupt-budget=1000000', '--max-inlined-bytecode-size-cumulative=5000']) v8.setFlagsFromString(flag);
+else v8.setFlagsFromString('--interrupt-budget=600000');
 // chalk knows FORCE_COLOR but not NO_COLOR
 if (process.env.NO_COLOR || process.argv.includes('--no-color')) process.env.FORCE_COLOR = '0';
 

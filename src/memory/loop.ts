@@ -78,7 +78,7 @@ export function withDistinctSizes(
   };
 }
 
-const categoryOf = (category: Category): number => CATEGORIES.indexOf(category);
+const CODES = Object.fromEntries(CATEGORIES.map((category, code) => [category, code])) as Record<Category, number>;
 
 const EVENT_LISTS = ['makeInputs', 'forward', 'backward', 'dropLoss', 'dropInputs', 'dropOutputs', 'dropGradients'] as const;
 
@@ -98,29 +98,11 @@ export function buildLoop(traces: LoopTraces, setup: Setup): Loop {
   return new LoopBuilder(traces, setup).build();
 }
 
-/** Integers in a typed array that grows: a loop has tens of thousands. */
-class Column {
-  private values = new Int32Array(4096);
-  length = 0;
-
-  push(value: number): void {
-    if (this.length === this.values.length) {
-      const { values } = this;
-      this.values = new Int32Array(2 * values.length);
-      this.values.set(values);
-    }
-    this.values[this.length++] = value;
-  }
-
-  end(): Int32Array {
-    return this.values.slice(0, this.length);
-  }
-}
-
 class LoopBuilder {
-  private readonly events = new Column();
-  private readonly sizeIndex = new Column();
-  private readonly categories = new Column();
+  private events = new Int32Array(8192);
+  private sizeIndex = new Int32Array(8192);
+  private categories = new Uint8Array(8192);
+  private length = 0;
   private readonly marks: Loop['marks'] = [];
   private readonly optimizer: OptimizerStep;
   /** Slots that are free, and for every slot what was born there last. */
@@ -142,12 +124,17 @@ class LoopBuilder {
 
   build(): Loop {
     const { fresh } = this.traces;
-    for (let id = 0; id < fresh.permanent; id++) this.birth(id, categoryOf(fresh.categories[id] as Category));
+    for (let id = 0; id < fresh.permanent; id++) this.birth(id, CODES[fresh.categories[id] as Category]);
     for (let step = 0; step < STEADY_STEP; step++) this.step(step);
     const held = this.living();
     for (let step = STEADY_STEP; step < STEPS; step++) this.step(step);
-    const [events, sizeIndex, categories] = [this.events.end(), this.sizeIndex.end(), this.categories.end()];
-    return { events, slots: this.sizeIn.length, sizeIndex, categories: new Uint8Array(categories), marks: this.marks, held };
+    const { length, marks } = this;
+    const [events, sizeIndex, categories] = [
+      this.events.slice(0, length),
+      this.sizeIndex.slice(0, length),
+      this.categories.slice(0, length),
+    ];
+    return { events, slots: this.sizeIn.length, sizeIndex, categories, marks, held };
   }
 
   private birth(sizeIndex: number, category: number): number {
@@ -165,9 +152,21 @@ class LoopBuilder {
   }
 
   private push(event: number, slot: number): void {
-    this.events.push(event);
-    this.sizeIndex.push(this.sizeIn[slot] as number);
-    this.categories.push(this.categoryIn[slot] as number);
+    const at = this.length++;
+    if (at === this.events.length) this.grow();
+    this.events[at] = event;
+    this.sizeIndex[at] = this.sizeIn[slot] as number;
+    this.categories[at] = this.categoryIn[slot] as number;
+  }
+
+  private grow(): void {
+    const { events, sizeIndex, categories } = this;
+    this.events = new Int32Array(2 * events.length);
+    this.sizeIndex = new Int32Array(2 * events.length);
+    this.categories = new Uint8Array(2 * events.length);
+    this.events.set(events);
+    this.sizeIndex.set(sizeIndex);
+    this.categories.set(categories);
   }
 
   private living(): Loop['held'] {
@@ -180,7 +179,7 @@ class LoopBuilder {
   }
 
   private mark(phase: LoopPhase | 'between', step: number): void {
-    this.marks.push({ at: this.events.length, phase, step });
+    this.marks.push({ at: this.length, phase, step });
   }
 
   private drop(owed: Events): void {
@@ -213,8 +212,9 @@ class LoopBuilder {
     const slots = new Int32Array(trace.bytes.length);
     for (let id = 0; id < trace.permanent; id++) slots[id] = id;
     const play = (events: Events): void => {
-      for (const event of events) {
-        if (event >= 0) slots[event] = this.birth(base + event, categoryOf(trace.categories[event] as Category));
+      for (let i = 0; i < events.length; i++) {
+        const event = events[i] as number;
+        if (event >= 0) slots[event] = this.birth(base + event, CODES[trace.categories[event] as Category]);
         else this.death(-1 - (slots[-1 - event] as number));
       }
     };
@@ -244,17 +244,17 @@ class LoopBuilder {
     const at = fresh.bytes.length + (accumulating?.bytes.length ?? 0);
     const made = at + states.length;
     if (this.setup.clipGradNorm !== null) this.temporary(made + scratch.sizes.length, fresh.trained.length + 5);
-    if (step === 0) for (const i of states.keys()) this.birth(at + i, categoryOf('optimizerState'));
+    if (step === 0) for (const i of states.keys()) this.birth(at + i, CODES.optimizerState);
     const slots = new Int32Array(scratch.sizes.length);
     for (const event of scratch.events) {
-      if (event >= 0) slots[event] = this.birth(made + event, categoryOf('temporaries'));
+      if (event >= 0) slots[event] = this.birth(made + event, CODES.temporaries);
       else this.death(-1 - (slots[-1 - event] as number));
     }
   }
 
   /** Storages that live together for a moment. */
   private temporary(sizeIndex: number, count: number): void {
-    const slots = Array.from({ length: count }, (_, i) => this.birth(sizeIndex + i, categoryOf('temporaries')));
+    const slots = Array.from({ length: count }, (_, i) => this.birth(sizeIndex + i, CODES.temporaries));
     for (const slot of slots) this.death(-1 - slot);
   }
 }

@@ -79,36 +79,41 @@ export class StepWork {
   }
 }
 
-/** Parallel lists of kernels, reduced to those that differ in any of them. Layers that repeat share their kernels' records. */
+/** Parallel lists of kernels, reduced to those that differ in any of them. */
 function grouped(lists: (readonly Kernel[])[]): CountedWork[][] {
-  const index = new Map<string, number>();
-  const seen = new Map<Kernel, { at: number; all: Kernel[] }>();
+  // Those of equal bytes and operations are compared.
+  const alike = new Map<number, number[]>();
+  const firsts: number[] = [];
   const groups: CountedWork[][] = lists.map(() => []);
-  lists[0]?.forEach((first, i) => {
-    const all = lists.map((list) => list[i] as Kernel);
-    const known = seen.get(first);
-    let at = known?.all.every((kernel, l) => kernel === all[l]) ? known.at : undefined;
+  lists[0]?.forEach(({ times, flops, readBytes, writtenBytes }, i) => {
+    const sum = flops + readBytes + writtenBytes;
+    const candidates = alike.get(sum) ?? [];
+    let at = candidates.find((each) => lists.every((list) => areEqual(list[i] as Kernel, list[firsts[each] as number] as Kernel)));
     if (at === undefined) {
-      const key = all.map(keyOf).join('/');
-      at = index.get(key);
-      if (at === undefined) {
-        at = index.size;
-        index.set(key, at);
-        for (const [l, kernel] of all.entries()) groups[l]?.push({ ...workOf(kernel), count: 0 });
-      }
-      seen.set(first, { at, all });
+      at = firsts.push(i) - 1;
+      candidates.push(at);
+      alike.set(sum, candidates);
+      for (const [l, list] of lists.entries()) groups[l]?.push({ ...workOf(list[i] as Kernel), count: 0 });
     }
-    for (const group of groups) (group[at] as CountedWork).count++;
+    for (const group of groups) (group[at] as CountedWork).count += times;
   });
   return groups;
 }
 
-function keyOf(kernel: Kernel): string {
-  const { product: p, convolution: c } = kernel;
-  const shape = p ? `${p.groups},${p.rows},${p.columns},${p.inner}` : '';
-  const layout = c ? `${c.part}${c.taps}${c.channelsLast}` : '';
-  const { kind, name, phase, type, flops, readBytes, writtenBytes, row, reorders } = kernel;
-  return `${kind},${name},${phase},${type},${flops},${readBytes},${writtenBytes},${row},${reorders},${shape},${layout}`;
+const COMPARED = ['kind', 'name', 'phase', 'type', 'flops', 'readBytes', 'writtenBytes', 'row', 'causal', 'reorders'] as const;
+
+function areEqual(a: Kernel, b: Kernel): boolean {
+  const [p, q, c, d] = [a.product, b.product, a.convolution, b.convolution];
+  return (
+    COMPARED.every((field) => a[field] === b[field]) &&
+    p?.groups === q?.groups &&
+    p?.rows === q?.rows &&
+    p?.columns === q?.columns &&
+    p?.inner === q?.inner &&
+    c?.part === d?.part &&
+    c?.taps === d?.taps &&
+    c?.channelsLast === d?.channelsLast
+  );
 }
 
 /** Summed elements beyond which their number no longer matters. */
@@ -119,14 +124,14 @@ const ALIGNMENT = 8;
 
 /** A kernel as its time depends on it. */
 export function workOf(kernel: Kernel): CountedWork {
-  const { product, convolution, kind, type, phase, flops } = kernel;
+  const { product, convolution, kind, type, phase, flops, times } = kernel;
   const half = isHalf(kernel);
   const [channelsOut, channelsIn] = groupWidths(kernel);
   const aligned = channelsOut % ALIGNMENT === 0 && channelsIn % ALIGNMENT === 0;
   // A weight gradient has few rows and columns and is split along what it sums, which is long.
   const weightGradient = convolution?.part === 'weight-gradient';
   return {
-    count: 1,
+    count: times,
     kind,
     type,
     phase,

@@ -66,6 +66,8 @@ export interface Kernel {
   causal: boolean;
   /** It reads in one order of dimensions and writes in another. */
   reorders: boolean;
+  /** How many layers it runs in: more than one where one of them stands for all. */
+  times: number;
 }
 
 type Extra = Partial<Pick<Kernel, 'flops' | 'product' | 'convolution' | 'causal'>>;
@@ -129,7 +131,7 @@ export class KernelLog {
 
   private push(kernel: Partial<Kernel> & Pick<Kernel, 'kind' | 'name' | 'type' | 'readBytes' | 'writtenBytes' | 'reorders'>): void {
     const phase = this.session.recomputing ? 'recompute' : this.phase;
-    this.kernels.push({ phase, flops: 0, product: null, convolution: null, row: 1, causal: false, ...kernel });
+    this.kernels.push({ phase, flops: 0, product: null, convolution: null, row: 1, causal: false, times: 1, ...kernel });
   }
 
   /** A matrix product: a [groups, rows, inner] or [rows, inner] by b. */
@@ -190,7 +192,10 @@ function productFlops(product: MatrixProduct | undefined | null): number {
 
 function bytesOf(tensors: Tensors): number {
   let bytes = 0;
-  for (const t of tensors) if (t) bytes += Math.min(t.elements * ELEMENT_BYTES[t.type], t.storage.bytes);
+  for (let i = 0; i < tensors.length; i++) {
+    const t = tensors[i];
+    if (t) bytes += Math.min(t.elements * ELEMENT_BYTES[t.type], t.storage.bytes);
+  }
   return bytes;
 }
 

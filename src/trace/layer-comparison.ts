@@ -45,7 +45,8 @@ export interface Segment {
 
 /** A path as it goes on below a segment's; null where it does not lead there. */
 export function pathWithin(paths: readonly string[], path: string): string | null {
-  for (const [i, own] of paths.entries()) {
+  for (let i = 0; i < paths.length; i++) {
+    const own = paths[i] as string;
     if (path === own || (path.startsWith(own) && path[own.length] === '.')) return `${i}${path.slice(own.length)}`;
   }
   return null;

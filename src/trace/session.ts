@@ -179,15 +179,11 @@ export class Session {
       this.unwind(start);
       throw error;
     }
-    const kept: Tensor[] = [];
-    for (const t of Array.isArray(result) ? result : [result]) {
-      if (!t) continue;
-      kept.push(t);
-      t.references++;
-    }
+    const results: readonly (Tensor | null)[] = Array.isArray(result) ? result : [result];
+    for (let i = 0; i < results.length; i++) if (results[i]) (results[i] as Tensor).references++;
     const made = this.pool.splice(start);
-    for (const t of made) this.release(t);
-    for (const t of kept) this.pool.push(t);
+    for (let i = 0; i < made.length; i++) this.release(made[i] as Tensor);
+    for (let i = 0; i < results.length; i++) if (results[i]) this.pool.push(results[i] as Tensor);
     return result;
   }
 

@@ -54,7 +54,7 @@ export class Tensor {
 
 export function product(sizes: readonly number[]): number {
   let result = 1;
-  for (const size of sizes) result *= size;
+  for (let i = 0; i < sizes.length; i++) result *= sizes[i] as number;
   return result;
 }
 

@@ -109,8 +109,10 @@ class Unfolding {
       seen.add(layer);
       const own = events.slice(place.events, place.end.events);
       const { run, kept } = placeOfCode(layer);
+      const isTemplate = layer >= 0 && kept === TEMPLATE;
+      this.logKernels(place, isTemplate ? middleOf(this.runAt(run)).length : 1);
       if (layer < 0) this.lay(place, own, null, out);
-      else if (kept !== TEMPLATE) this.lay(place, own, { run, kept, whole: wholeLayer(this.runAt(run), kept) }, out);
+      else if (!isTemplate) this.lay(place, own, { run, kept, whole: wholeLayer(this.runAt(run), kept) }, out);
       else {
         const [before, after] = [places[i - 1], places[i + 1]];
         const [next, previous] = before?.layer === layer + 1 ? [before, after] : [after, before];
@@ -128,6 +130,11 @@ class Unfolding {
     return out;
   }
 
+  private logKernels(place: Place, times: number): void {
+    const kernels = this.folded.kernelLog?.slice(place.kernels, place.end.kernels) ?? [];
+    for (const kernel of kernels) this.kernelLog.push(times === 1 ? kernel : { ...kernel, times });
+  }
+
   private runAt(index: number): Run {
     return this.folding.runs[index] as Run;
   }
@@ -142,12 +149,14 @@ class Unfolding {
       categories.push(folded.categories[id] as Category);
       makers.push(this.maker(folded.makers[id] as number, here));
     }
-    if (folded.kernelLog) this.kernelLog.push(...folded.kernelLog.slice(place.kernels, place.end.kernels));
     if (!here) {
       this.outside(events, out);
       return;
     }
-    for (const event of events) out.push(event >= 0 ? base + event - place.ids : -1 - this.storage(-1 - event, here));
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i] as number;
+      out.push(event >= 0 ? base + event - place.ids : -1 - this.storage(-1 - event, here));
+    }
   }
 
   /** Events outside of layers. What they say of the middle, they say of one layer after another. */

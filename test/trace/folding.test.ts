@@ -39,7 +39,7 @@ function sessionOf(setup: Setup, outOfPlaceSums: boolean): Session {
 }
 
 /** The recording of the whole graph as it is traced, and as it is laid out from the folded one. */
-function both(model: ModelGraph, setup: Setup, options: { accumulating?: boolean; outOfPlaceSums?: boolean } = {}): (Recording | null)[] {
+function both(model: ModelGraph, setup: Setup, options: { accumulating?: boolean; outOfPlaceSums?: boolean } = {}) {
   const { accumulating = false, outOfPlaceSums = false } = options;
   const graph = trainedGraph(model, setup);
   const folding = foldingOf(graph);
@@ -52,7 +52,17 @@ function both(model: ModelGraph, setup: Setup, options: { accumulating?: boolean
   const { bytes, category, maker } = s.tape;
   const whole = trace(graph, null);
   const laidOut = unfold(folding, trace(folding.graph, folding.layerOf), { head, bytes, categories: category, makers: maker, makeInputs });
-  return [{ ...whole, forwardBlocks: [], backwardBlocks: [] }, laidOut];
+  return [{ ...whole, forwardBlocks: [], backwardBlocks: [] }, laidOut].map(counted);
+}
+
+/** With its kernels in no order: each that differs, with how often it runs. */
+function counted(recording: Recording | null) {
+  const kernels = new Map<string, number>();
+  for (const { times, ...kernel } of recording?.kernelLog ?? []) {
+    const key = JSON.stringify(kernel);
+    kernels.set(key, (kernels.get(key) ?? 0) + times);
+  }
+  return recording && { ...recording, kernelLog: kernels };
 }
 
 const SETUPS: [string, Partial<Setup>][] = [
