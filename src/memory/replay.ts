@@ -89,13 +89,11 @@ export interface ReplayOptions extends CachingAllocatorOptions {
   stopsWhenFull?: boolean;
 }
 
-/** One for all replays, which come one after the other, but those of longer loops. Its columns cost what is used of them. */
-const SHARED = new CachingAllocator({}, 2 ** 18);
+/** One for all replays, which come one after the other. */
+const allocator = new CachingAllocator();
 
 /** Plays the loop through the CUDA caching allocator; `workspaces` are library buffers made in the first step. */
 export function replay(loop: Loop, sizes: Float64Array, options: ReplayOptions = {}, workspaces: readonly number[] = []): Reserved {
-  const mostBlocks = 2 * (loop.events.length + workspaces.length);
-  const allocator = mostBlocks > SHARED.mostBlocks ? new CachingAllocator({}, mostBlocks) : SHARED;
   allocator.reset(options);
   const rounded = roundedSizes(sizes);
   const buckets = new Int32Array(rounded.length);
@@ -103,9 +101,9 @@ export function replay(loop: Loop, sizes: Float64Array, options: ReplayOptions =
   const game = { loop, rounded, buckets, blocks: new Int32Array(loop.slots) };
   const firstForward = loop.marks[0]?.at ?? 0;
   const stopsWhenFull = options.stopsWhenFull ?? false;
-  if (play(allocator, game, 0, firstForward, stopsWhenFull)) {
+  if (play(game, 0, firstForward, stopsWhenFull)) {
     for (const bytes of workspaces) allocator.allocate(bytes);
-    play(allocator, game, firstForward, loop.events.length, stopsWhenFull);
+    play(game, firstForward, loop.events.length, stopsWhenFull);
   }
   const { peakAllocated, peakReserved, retries, outOfMemory } = allocator;
   return { peakAllocated, peakReserved, retries, outOfMemory };
@@ -121,13 +119,7 @@ interface Game {
 }
 
 /** Plays the events from one to before another. False where it stopped because a request did not fit. */
-function play(
-  allocator: CachingAllocator,
-  { loop, rounded, buckets, blocks }: Game,
-  from: number,
-  to: number,
-  stopsWhenFull: boolean,
-): boolean {
+function play({ loop, rounded, buckets, blocks }: Game, from: number, to: number, stopsWhenFull: boolean): boolean {
   const { events, sizeIndex, categories } = loop;
   for (let i = from; i < to; i++) {
     const event = events[i] as number;

@@ -135,7 +135,7 @@ class PlainAllocator {
 describe('blocks by size and address', () => {
   const variants = [{}, { expandableSegments: true }, { capacity: 900 * MIB }];
   it.each(variants)('are chosen, cut and merged as in the plainest allocator, in 30 random runs with %j', (options) => {
-    const allocator = new CachingAllocator(options, 2000);
+    const allocator = new CachingAllocator(options);
     for (let seed = 0; seed < 30; seed++) {
       const random = createRandom(seed);
       const plain = new PlainAllocator(options);

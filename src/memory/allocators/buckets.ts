@@ -13,12 +13,12 @@ export const POOL_BITS = BUCKET_BITS + WORD_BITS;
 const UNIT = 512;
 const MOST_UNITS = 2 ** 31 - 1;
 
-/** A pool's bucket for a size in bytes; the last one takes all from 1 TiB on. */
-export function bucketOf(pool: number, size: number): number {
+/** A size's bucket in a pool's own numbers; the last one takes all from 1 TiB on. */
+export function bucketOf(size: number): number {
   const units = Math.min(size / UNIT, MOST_UNITS) | 0;
   const powers = 31 - BUCKET_BITS - Math.clz32(units);
   // The leading bit of what is left of the number leads on to the next power's buckets.
-  return (pool << POOL_BITS) + (powers > 0 ? (powers << BUCKET_BITS) + (units >> powers) : units);
+  return powers > 0 ? (powers << BUCKET_BITS) + (units >> powers) : units;
 }
 
 /** The number of the lowest bit that is set. */

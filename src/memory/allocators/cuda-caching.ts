@@ -29,14 +29,14 @@ function pagesOf(size: number): number {
   return Math.ceil(size / page) * page;
 }
 
-/** Small and large requests are served from pools of their own. */
+/** Small and large requests are served from pools of their own, each with its buckets: the number of its first one. */
 function poolOf(size: number): number {
-  return size <= SMALL_SIZE ? 1 : 0;
+  return size <= SMALL_SIZE ? 1 << POOL_BITS : 0;
 }
 
 /** Where free blocks for a rounded request are looked for first. */
 export function requestBucket(size: number): number {
-  return bucketOf(poolOf(size), size);
+  return poolOf(size) + bucketOf(size);
 }
 
 /** A block by its number. Blocks are columns of numbers, not objects: a replay makes tens of thousands of them. */
@@ -63,26 +63,26 @@ const PEAK_RESERVED = 3;
 const NEXT_ADDRESS = 4;
 const SUMS = 5;
 
-/** Blocks of an allocator that is asked for as few as a test asks for. */
-const FEW_BLOCKS = 1024;
+/** Blocks that there is room for at first: more than a model of a hundred layers ever has at a time. */
+const BLOCKS = 2 ** 14;
 
 /**
  * Free blocks lie by size, then by address: best fit is the first that is large enough. Each bucket of sizes has a list in this
  * order, and bits say which have blocks: nothing is searched for but inside a list, where nearly all have one size.
  */
 export class CachingAllocator {
-  // Columns of blocks. They are only declared: a field that is written once, in the constructor, is a constant to V8.
-  declare private readonly size: Float64Array;
-  declare private readonly address: Float64Array;
-  declare private readonly pool: Uint8Array;
+  // Columns of blocks. A field that is written once is a constant to V8, so they are made large enough for nearly all.
+  private size = new Float64Array(BLOCKS);
+  private address = new Float64Array(BLOCKS);
+  private pool = new Int32Array(BLOCKS);
   /** Neighbours in the segment. */
-  declare private readonly previous: Int32Array;
-  declare private readonly next: Int32Array;
+  private previous = new Int32Array(BLOCKS);
+  private next = new Int32Array(BLOCKS);
   /** Neighbours in a bucket's list; its first block has -1 - bucket before it, a block in use IN_USE. */
-  declare private readonly before: Int32Array;
-  declare private readonly after: Int32Array;
+  private before = new Int32Array(BLOCKS);
+  private after = new Int32Array(BLOCKS);
   /** Numbers of merged blocks, to be used again, as many as `unused`; from `made` on none has been used. */
-  declare private readonly spare: Int32Array;
+  private spare = new Int32Array(BLOCKS);
   private unused = 0;
   private made = 0;
   /** First blocks of the buckets, a bit for each that has one, and for each pool a bit for each of its words that has one. */
@@ -97,19 +97,7 @@ export class CachingAllocator {
   /** Set when a request did not fit even then. */
   outOfMemory = false;
 
-  /** `mostBlocks` is twice the requests that it will be asked for, or more: each may make a segment and cut it in two. */
-  constructor(
-    options: CachingAllocatorOptions = {},
-    readonly mostBlocks = FEW_BLOCKS,
-  ) {
-    this.size = new Float64Array(mostBlocks);
-    this.address = new Float64Array(mostBlocks);
-    this.pool = new Uint8Array(mostBlocks);
-    this.previous = new Int32Array(mostBlocks);
-    this.next = new Int32Array(mostBlocks);
-    this.before = new Int32Array(mostBlocks);
-    this.after = new Int32Array(mostBlocks);
-    this.spare = new Int32Array(mostBlocks);
+  constructor(options: CachingAllocatorOptions = {}) {
     this.reset(options);
   }
 
@@ -149,14 +137,14 @@ export class CachingAllocator {
 
   /** The same for a size that is rounded, with its `requestBucket`. */
   take(bytes: number, bucket: number, optional: boolean): Block {
-    const { size, sums } = this;
+    const { sums } = this;
     let block = this.best(bytes, bucket);
     if (block !== NO_BLOCK) this.remove(block);
     else block = this.newSegment(bytes, optional);
     if (block === NO_BLOCK) return block;
-    const rest = (size[block] as number) - bytes;
+    const rest = (this.size[block] as number) - bytes;
     if (bytes <= SMALL_SIZE || this.expandable ? rest >= MIN_BLOCK : rest > SMALL_SIZE) this.split(block, bytes, rest);
-    const allocated = (sums[ALLOCATED] as number) + (size[block] as number);
+    const allocated = (sums[ALLOCATED] as number) + (this.size[block] as number);
     sums[ALLOCATED] = allocated;
     if (allocated > (sums[PEAK_ALLOCATED] as number)) sums[PEAK_ALLOCATED] = allocated;
     return block;
@@ -188,8 +176,8 @@ export class CachingAllocator {
 
   /** Cuts a block down to `bytes`; the rest is free. */
   private split(block: Block, bytes: number, rest: number): void {
-    const { address, pool, previous, next } = this;
     const remaining = this.newBlock();
+    const { size, address, pool, previous, next } = this;
     const upper = next[block] as Block;
     address[remaining] = (address[block] as number) + bytes;
     pool[remaining] = pool[block] as number;
@@ -197,12 +185,26 @@ export class CachingAllocator {
     next[remaining] = upper;
     if (upper !== NO_BLOCK) previous[upper] = remaining;
     next[block] = remaining;
-    this.size[block] = bytes;
+    size[block] = bytes;
     this.add(remaining, rest);
   }
 
+  /** A number for a block. The columns may be others afterwards. */
   private newBlock(): Block {
-    return this.unused > 0 ? (this.spare[--this.unused] as Block) : this.made++;
+    if (this.unused > 0) return this.spare[--this.unused] as Block;
+    if (this.made === this.size.length) this.grow();
+    return this.made++;
+  }
+
+  private grow(): void {
+    this.size = enlarged(this.size);
+    this.address = enlarged(this.address);
+    this.pool = enlarged(this.pool);
+    this.previous = enlarged(this.previous);
+    this.next = enlarged(this.next);
+    this.before = enlarged(this.before);
+    this.after = enlarged(this.after);
+    this.spare = enlarged(this.spare);
   }
 
   private newSegment(bytes: number, optional: boolean): Block {
@@ -232,12 +234,16 @@ export class CachingAllocator {
 
   /** Puts a block into its list. */
   private add(block: Block, bytes: number): void {
-    const { size, address, before, after, heads } = this;
-    const bucket = bucketOf(this.pool[block] as number, bytes);
+    const { size, address, before, after, heads, words, summaries } = this;
+    const bucket = (this.pool[block] as number) + bucketOf(bytes);
     let lower = -1 - bucket;
     let upper = heads[bucket] as Block;
-    if (upper === NO_BLOCK) this.mark(bucket);
-    else {
+    if (upper === NO_BLOCK) {
+      const word = bucket >> BUCKET_BITS;
+      words[word] = (words[word] as number) | (1 << bucket);
+      const which = bucket >> POOL_BITS;
+      summaries[which] = (summaries[which] as number) | (1 << word);
+    } else {
       const from = address[block] as number;
       while (upper !== NO_BLOCK) {
         const larger = (size[upper] as number) - bytes;
@@ -256,7 +262,7 @@ export class CachingAllocator {
 
   /** Takes a block out of its list: it is in use. */
   private remove(block: Block): void {
-    const { before, after } = this;
+    const { before, after, words, summaries } = this;
     const lower = before[block] as Block;
     const upper = after[block] as Block;
     before[block] = IN_USE;
@@ -265,25 +271,14 @@ export class CachingAllocator {
       after[lower] = upper;
       return;
     }
-    this.heads[-1 - lower] = upper;
-    if (upper === NO_BLOCK) this.unmark(-1 - lower);
-  }
-
-  private mark(bucket: number): void {
-    const { words, summaries } = this;
+    const bucket = -1 - lower;
+    this.heads[bucket] = upper;
+    if (upper !== NO_BLOCK) return;
     const word = bucket >> BUCKET_BITS;
-    const pool = bucket >> POOL_BITS;
-    words[word] = (words[word] as number) | (1 << bucket);
-    summaries[pool] = (summaries[pool] as number) | (1 << word);
-  }
-
-  private unmark(bucket: number): void {
-    const { words, summaries } = this;
-    const word = bucket >> BUCKET_BITS;
-    const pool = bucket >> POOL_BITS;
     const bits = (words[word] as number) & ~(1 << bucket);
     words[word] = bits;
-    if (bits === 0) summaries[pool] = (summaries[pool] as number) & ~(1 << word);
+    const which = bucket >> POOL_BITS;
+    if (bits === 0) summaries[which] = (summaries[which] as number) & ~(1 << word);
   }
 
   /** The smallest free block of at least this size, of several the one at the lowest address. */
@@ -320,4 +315,10 @@ export class CachingAllocator {
     }
     return bytes;
   }
+}
+
+function enlarged<T extends Float64Array | Int32Array>(column: T): T {
+  const larger = new (column.constructor as new (length: number) => T)(2 * column.length);
+  larger.set(column);
+  return larger;
 }
