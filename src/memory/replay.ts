@@ -28,6 +28,9 @@ function roundedSizes(sizes: Float64Array): Float64Array {
   return rounded;
 }
 
+/** 1 for a birth, -1 for a death. */
+const signOf = (event: number): number => 1 | (event >> 31);
+
 /** Walks the steady step and finds its peak, then walks up to there and finds what it is made of. */
 export function tensorPeak(loop: Loop, sizes: Float64Array): TensorPeak {
   const { events, sizeIndex, marks, held } = loop;
@@ -42,12 +45,7 @@ export function tensorPeak(loop: Loop, sizes: Float64Array): TensorPeak {
     let highest = 0;
     let highestEvent = -1;
     for (let i = from; i < end; i++) {
-      const bytes = rounded[sizeIndex[i] as number] as number;
-      if ((events[i] as number) < 0) {
-        current -= bytes;
-        continue;
-      }
-      current += bytes;
+      current += signOf(events[i] as number) * (rounded[sizeIndex[i] as number] as number);
       if (current <= highest) continue;
       highest = current;
       highestEvent = i;
@@ -69,7 +67,7 @@ function liveAt(loop: Loop, sizes: Float64Array, rounded: Float64Array, last: nu
   const { events, sizeIndex, categories, marks, held } = loop;
   for (let i = 0; i < held.sizeIndex.length; i++) count(1, held.sizeIndex[i] as number, held.categories[i] as number);
   for (let i = marks.find(({ step }) => step === STEADY_STEP)?.at ?? 0; i <= last; i++)
-    count((events[i] as number) < 0 ? -1 : 1, sizeIndex[i] as number, categories[i] as number);
+    count(signOf(events[i] as number), sizeIndex[i] as number, categories[i] as number);
   const breakdown = Object.fromEntries(CATEGORIES.map((name, i) => [name, live[i]])) as Record<Category, number>;
   return { requestedBytes: requested.reduce((sum, bytes) => sum + bytes, 0), breakdown };
 }
