@@ -23,8 +23,6 @@ export interface Curve {
   settledAt: number;
   /** Share of the run at the lowest smoothed point. */
   lowestAt: number;
-  /** Points that were not finite, by their share of the run. */
-  broken: number[];
 }
 
 /** Fewest finite points that anything is said about. */
@@ -34,12 +32,9 @@ const SETTLED = 0.05;
 
 /** Null when fewer than FEWEST_POINTS points are finite. */
 export function describeCurve(raw: Point[]): Curve | null {
-  const ordered = [...raw].sort((a, b) => a.step - b.step);
+  const { ordered, share } = inOrder(raw);
   const points = ordered.filter(({ value }) => Number.isFinite(value));
   if (points.length < FEWEST_POINTS) return null;
-  const first = ordered[0]!.step;
-  const span = Math.max(1e-12, ordered.at(-1)!.step - first);
-  const share = (step: number) => (step - first) / span;
   const values = points.map(({ value }) => value);
   const noise = noiseOf(values);
   const window = windowFor(points.length);
@@ -70,8 +65,21 @@ export function describeCurve(raw: Point[]): Curve | null {
     fall,
     settledAt: share(points[Math.max(0, settled)]!.step),
     lowestAt: share(points[lowestIndex]!.step),
-    broken: ordered.filter(({ value }) => !Number.isFinite(value)).map(({ step }) => share(step)),
   };
+}
+
+/** Points in order of steps, and the share of the run (0 to 1) at a step. */
+function inOrder(raw: Point[]): { ordered: Point[]; share: (step: number) => number } {
+  const ordered = [...raw].sort((a, b) => a.step - b.step);
+  const first = ordered[0]?.step ?? 0;
+  const span = Math.max(1e-12, (ordered.at(-1)?.step ?? 0) - first);
+  return { ordered, share: (step) => (step - first) / span };
+}
+
+/** Points that are not finite, by their share of the run, in its order. */
+export function brokenShares(raw: Point[]): number[] {
+  const { ordered, share } = inOrder(raw);
+  return ordered.filter(({ value }) => !Number.isFinite(value)).map(({ step }) => share(step));
 }
 
 /** Points that one average is over: none for a handful of epochs, about a twentieth of a long run. */
@@ -95,6 +103,14 @@ export function valueAt({ points, smoothed }: Curve, share: number): number {
   const part = b === a ? 1 : (step - a) / (b - a);
   return smoothed[right - 1]! * (1 - part) + smoothed[right]! * part;
 }
+
+/** Noise of a point as a share of what the loss fell by, and of its level; a curve that passes both scatters. */
+const OF_FALL = 0.12;
+const OF_LEVEL = 0.08;
+
+export const levelOf = (curve: Curve) => Math.abs(median(curve.values));
+
+export const scatters = (curve: Curve) => curve.noise > OF_FALL * curve.fall && curve.noise > OF_LEVEL * levelOf(curve);
 
 /** Standard errors that two quarters of a curve must differ by. */
 const CREEP_ERRORS = 3;

@@ -1,8 +1,8 @@
 /** Reads a run's curves as a practitioner would: what is wrong, from what one can tell, and what to try next. */
 import { UndeterminedError, type Warning } from '../../errors.js';
 import { describeCurve, FEWEST_POINTS } from './curve.js';
-import { findDivergence } from './diverging.js';
-import { advise, type Curves, type Finding, type Judge, type Kind, PLAYBOOK } from './finding.js';
+import { brokenIn, findDivergence, warnOfRise } from './diverging.js';
+import { advise, type Curves, type Finding, type Judge, type Kind, nameOf, PLAYBOOK } from './finding.js';
 import type { TrainingLog } from './log.js';
 import { findNoise } from './noisy.js';
 import { findOverfitting } from './overfitting.js';
@@ -36,8 +36,8 @@ export function diagnoseLog(log: TrainingLog): Diagnosis {
   const validation = describeCurve(log.validation);
   const judged = validation ?? train;
   if (judged === null) {
-    const broken = [...log.train, ...log.validation].filter(({ value }) => !Number.isFinite(value)).length;
-    if (broken > 0) return brokenFromTheStart(log, broken);
+    const broken = brokenIn(log);
+    if (broken.length > 0) return brokenFromTheStart(log, broken);
     throw new UndeterminedError(
       'TOO_FEW_POINTS',
       `the log has ${log.train.length} training and ${log.validation.length} validation losses: at least ${FEWEST_POINTS} of one are needed`,
@@ -46,7 +46,9 @@ export function diagnoseLog(log: TrainingLog): Diagnosis {
   }
   const curves: Curves = { log, train, validation, judged, repetition: findRepetition(train ?? judged, log) };
   const findings = JUDGES.flatMap((judge) => judge(curves) ?? []);
-  const warnings = [...log.warnings];
+  const verdict = findings[0]?.kind ?? 'healthy';
+  const disagreement = verdict === 'diverging' ? null : warnOfRise(curves);
+  const warnings = [...log.warnings, ...(disagreement === null ? [] : [disagreement])];
   if (validation === null) {
     warnings.push({
       code: 'NO_VALIDATION',
@@ -54,24 +56,28 @@ export function diagnoseLog(log: TrainingLog): Diagnosis {
       hint: 'evaluate on a separate validation set during training',
     });
   }
-  return { verdict: findings[0]?.kind ?? 'healthy', findings: findings.length > 0 ? findings : [healthy(curves)], warnings };
+  return { verdict, findings: findings.length > 0 ? findings : [healthy(curves, disagreement === null)], warnings };
 }
 
-function healthy({ validation, train, judged }: Curves): Finding {
+/** `follows` is whether the training loss does what the validation loss does. */
+function healthy({ validation, train, judged }: Curves, follows: boolean): Finding {
+  const both = validation !== null && train !== null;
+  const name = both && follows ? 'the training loss' : nameOf(judged, { validation });
+  const other = follows ? ', and the validation loss follows it' : ', and the training loss does not follow it';
   return {
     kind: 'healthy',
-    confidence: validation === null || train === null ? 'low' : judged.points.length < 10 ? 'medium' : 'high',
-    evidence: ['the loss falls, flattens towards the end, and validation follows training'],
+    confidence: !both || !follows ? 'low' : judged.points.length < 10 ? 'medium' : 'high',
+    evidence: [`${name} falls and flattens towards the end${both ? other : ''}`],
     causes: [],
     advice: [advise('nothing to change; to go further, tune the learning rate first and the batch last', 'none', null, 'medium', PLAYBOOK)],
   };
 }
 
-function brokenFromTheStart(log: TrainingLog, broken: number): Diagnosis {
+function brokenFromTheStart(log: TrainingLog, broken: string[]): Diagnosis {
   const finding: Finding = {
     kind: 'diverging',
     confidence: 'high',
-    evidence: [`${broken} logged losses are not finite, and hardly any is`],
+    evidence: broken,
     causes: ['learning rate too high, or no warm-up', 'fp16 overflow', 'values in the data that are not finite'],
     advice: [advise('a tenth of the learning rate, with a warm-up', 'learning-rate', 0.1, 'high', 'Goyal et al. 2017 (arXiv 1706.02677)')],
   };

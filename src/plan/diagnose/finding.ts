@@ -36,6 +36,9 @@ export interface Finding {
   advice: Step[];
 }
 
+/** How sure, and from what. */
+export type Grounds = Pick<Finding, 'confidence' | 'evidence'>;
+
 export interface Curves {
   log: TrainingLog;
   train: Curve | null;
@@ -59,5 +62,8 @@ export const advise = (text: string, lever: Step['lever'], factor: number | null
   confidence,
   source,
 });
+
+export const nameOf = (curve: Curve, { validation }: Pick<Curves, 'validation'>) =>
+  `the ${curve === validation ? 'validation' : 'training'} loss`;
 
 export const percent = (share: number) => `${Math.round(share * 100)} %`;

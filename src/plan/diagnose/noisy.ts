@@ -1,11 +1,10 @@
 import { formatNumber } from '../advice.js';
-import type { Curve } from './curve.js';
-import { advise, type Finding, type Judge, MCCANDLISH, PLAYBOOK, percent } from './finding.js';
+import { type Curve, levelOf, scatters } from './curve.js';
+import { advise, type Finding, type Grounds, type Judge, MCCANDLISH, PLAYBOOK, percent } from './finding.js';
 import { median } from './statistics.js';
+import { weigh } from './validation.js';
 
-/** Noise of a point as a share of what the loss fell by, and of its level; both must be passed. */
-const OF_FALL = 0.12;
-const OF_LEVEL = 0.08;
+/** Noise of a point as a share of what the loss fell by, above which there is no doubt. */
 const STRONG = 0.25;
 /** A spike stands this many times the noise above the curve, and this share of its level. */
 const SPIKE = 8;
@@ -25,25 +24,27 @@ export const findNoise: Judge = ({ train, validation, repetition }) => {
     evidence.push(`the ${name} loss scatters by ${formatNumber(curve.noise)} from point to point${share}`);
     strong ||= curve.noise > STRONG * curve.fall;
   }
-  if (evidence.length > 0) return noisy(strong ? 'high' : 'medium', evidence);
+  const heard = train === null ? null : validation;
+  if (evidence.length > 0) return noisy(weigh({ confidence: strong ? 'high' : 'medium', evidence }, heard));
   const spikes = train === null || repetition !== null ? 0 : spikesOf(train);
   if (spikes === 0) return null;
-  return noisy(spikes > 2 ? 'medium' : 'low', [`the training loss has ${spikes} spike${spikes === 1 ? '' : 's'} that it recovers from`]);
+  evidence.push(`the training loss has ${spikes} spike${spikes === 1 ? '' : 's'} that it recovers from`);
+  return noisy(weigh({ confidence: spikes > 2 ? 'medium' : 'low', evidence }, heard));
 };
-
-const levelOf = (curve: Curve) => Math.abs(median(curve.values));
-
-const scatters = (curve: Curve) => curve.noise > OF_FALL * curve.fall && curve.noise > OF_LEVEL * levelOf(curve);
 
 function spikesOf(curve: Curve): number {
   if (curve.values.length < 24) return 0;
   const skipped = Math.floor(curve.values.length / 5);
   const height = Math.max(SPIKE * curve.noise, SPIKE_OF_LEVEL * levelOf(curve));
-  const above = (value: number, index: number) => value - median(curve.values.slice(Math.max(0, index - 5), index + 6));
+  const above = (value: number, index: number) => {
+    // As many points after it as before: a rise at the end is none that it recovers from.
+    const reach = Math.min(5, curve.values.length - 1 - index);
+    return value - median(curve.values.slice(Math.max(0, index - reach), index + reach + 1));
+  };
   return curve.values.filter((value, index) => index >= skipped && above(value, index) > height).length;
 }
 
-function noisy(confidence: Finding['confidence'], evidence: string[]): Finding {
+function noisy({ confidence, evidence }: Grounds): Finding {
   return {
     kind: 'noisy',
     confidence,

@@ -1,8 +1,9 @@
 import { formatNumber } from '../advice.js';
 import type { Curve } from './curve.js';
-import { advise, type Judge } from './finding.js';
+import { advise, type Judge, nameOf } from './finding.js';
 import type { TrainingLog } from './log.js';
 import { findPeriod, median, type Period } from './statistics.js';
+import { weigh } from './validation.js';
 
 const FEWEST_POINTS = 24;
 /** Half of what is left when the trend is out must repeat. */
@@ -27,14 +28,18 @@ export function findRepetition(curve: Curve, log: TrainingLog): Repetition | nul
 }
 
 /** The loss repeats itself: most often the order of the data, once an epoch. */
-export const findPeriodicity: Judge = ({ repetition: period }) => {
+export const findPeriodicity: Judge = ({ train, validation, judged, repetition: period }) => {
   if (period === null) return null;
+  const name = nameOf(train ?? judged, { validation });
+  const epoch = period.ofEpoch ? ', which is one epoch' : '';
+  const strength = `autocorrelation ${formatNumber(period.strength)}`;
+  const confidence = period.ofEpoch || period.strength > 0.8 ? 'high' : 'medium';
+  const evidence = [
+    `${name} repeats every ${period.lag} logged points${epoch} (${strength}), swinging by ${formatNumber(period.amplitude)}`,
+  ];
   return {
     kind: 'periodic',
-    confidence: period.ofEpoch || period.strength > 0.8 ? 'high' : 'medium',
-    evidence: [
-      `the loss repeats every ${period.lag} logged points${period.ofEpoch ? ', which is one epoch' : ''} (autocorrelation ${formatNumber(period.strength)}), swinging by ${formatNumber(period.amplitude)}`,
-    ],
+    ...weigh({ confidence, evidence }, train === null ? null : validation),
     causes: [
       'the data is not shuffled, or in the same order every epoch',
       'a smaller last batch at the end of the epoch',

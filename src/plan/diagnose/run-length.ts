@@ -1,6 +1,6 @@
 import { formatNumber } from '../advice.js';
 import { fallSince, stillCreeps } from './curve.js';
-import { advise, type Judge, PLAYBOOK, percent, SHALLUE } from './finding.js';
+import { advise, type Judge, nameOf, PLAYBOOK, percent, SHALLUE } from './finding.js';
 
 /** Part of the whole fall that the last quarter must make for a run to count as cut short. */
 const STILL_FALLING = 0.08;
@@ -17,7 +17,9 @@ export const findTooShort: Judge = ({ judged, validation }) => {
   return {
     kind: 'too-short',
     confidence: validation === null ? 'low' : late > 0.15 * judged.fall ? 'high' : 'medium',
-    evidence: [`the last quarter of the run made ${percent(late / judged.fall)} of the whole fall, and the best step is at its end`],
+    evidence: [
+      `${nameOf(judged, { validation })} made ${percent(late / judged.fall)} of its whole fall in the last quarter, and is lowest at the end`,
+    ],
     causes: ['too few steps', 'learning rate too low'],
     advice: [
       advise('train for half as long again', 'steps', 1.5, 'high', PLAYBOOK),
@@ -29,8 +31,9 @@ export const findTooShort: Judge = ({ judged, validation }) => {
 
 /** As good as done in its first tenth. */
 export const findTooLong: Judge = ({ judged, train, validation }) => {
-  const settledAt = Math.min(judged.settledAt, train?.settledAt ?? 1);
-  const gainsMore = [judged, ...(train === null ? [] : [train])].some(
+  const curves = [train, validation].filter((curve) => curve !== null);
+  const settledAt = Math.min(...curves.map((curve) => curve.settledAt));
+  const gainsMore = curves.some(
     (curve) => stillCreeps(curve) || fallSince(curve, 2 * EARLY) > Math.max(0.03 * curve.fall, 3 * curve.endNoise),
   );
   const learned = judged.fall > Math.max(0.15 * Math.abs(judged.start), 6 * judged.endNoise);
@@ -38,7 +41,10 @@ export const findTooLong: Judge = ({ judged, train, validation }) => {
   return {
     kind: 'too-long',
     confidence: validation === null ? 'low' : 'medium',
-    evidence: [`the loss is down to ${formatNumber(judged.lowest)} at ${percent(settledAt)} of the run and gains nothing after`],
+    evidence: curves.map(
+      (curve) =>
+        `${nameOf(curve, { validation })} is down to ${formatNumber(curve.lowest)} at ${percent(curve.settledAt)} of the run and gains nothing after`,
+    ),
     causes: ['more steps than the task needs', 'a learning rate that gets stuck early'],
     advice: [
       advise('train for a third as long', 'steps', 0.3, 'medium', PLAYBOOK),

@@ -1,6 +1,6 @@
 import { formatNumber } from '../advice.js';
 import { type Curve, fallSince } from './curve.js';
-import { advise, type Judge, PLAYBOOK, SHALLUE } from './finding.js';
+import { advise, type Judge, nameOf, PLAYBOOK, SHALLUE } from './finding.js';
 
 /** A loss that made less than this share of its starting value has hardly learned. */
 const SMALL_FALL = 0.15;
@@ -15,8 +15,7 @@ export const findUnderfitting: Judge = ({ train, validation, judged }) => {
   if (!curves.every((curve) => hardlyFell(curve) && isFlat(curve))) return null;
   if (train !== null && validation !== null && Math.abs(validation.end - train.end) > SMALL_GAP * Math.abs(train.end)) return null;
   const evidence = curves.map(
-    (curve) =>
-      `the ${curve === validation ? 'validation' : 'training'} loss went from ${formatNumber(curve.start)} to ${formatNumber(curve.end)} and is flat`,
+    (curve) => `${nameOf(curve, { validation })} went from ${formatNumber(curve.start)} to ${formatNumber(curve.end)} and is flat`,
   );
   return {
     kind: 'underfitting',

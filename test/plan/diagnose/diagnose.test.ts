@@ -20,6 +20,10 @@ describe('every finding', () => {
       for (const step of finding.advice) expect(step.source).not.toBe('');
     }
   });
+  it('names the curve that each piece of evidence is read from', () => {
+    for (const text of findings.flatMap(({ evidence }) => evidence))
+      expect(text).toMatch(/the (training loss|validation loss|gradient norm)/);
+  });
   it('names batch size as the last lever with low confidence for over- and underfitting', () => {
     for (const { kind, advice } of findings) {
       if (kind !== 'overfitting' && kind !== 'underfitting') continue;

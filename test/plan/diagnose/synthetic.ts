@@ -14,7 +14,7 @@ export interface Run {
   points?: number;
 }
 
-const decay = (from: number, to: number, rate: number) => (t: number) => to + (from - to) * Math.exp(-rate * t);
+export const decay = (from: number, to: number, rate: number) => (t: number) => to + (from - to) * Math.exp(-rate * t);
 const steps = (points: number, period: number, swing: number, base: (t: number) => number) => (t: number, index: number) =>
   base(t) + (index < points / 20 ? 0 : swing * Math.sin((2 * Math.PI * index) / period));
 
