@@ -4,7 +4,8 @@ import type { TargetDevice } from '../machine/machine.js';
 import { Estimator } from '../memory/estimate.js';
 import { Simulators } from '../memory/simulators.js';
 import type { ModelGraph } from '../model/graph.js';
-import type { Setup } from '../setup.js';
+import type { Precision, Setup } from '../setup.js';
+import { tileRows } from '../speed/kernel-time.js';
 import { batchLadder, predictSpeed, type SharedWorks, type SpeedCurve, type SpeedOptions } from '../speed/predict.js';
 import type { Limit } from '../speed/step-time.js';
 import { StepTraces } from '../trace/index.js';
@@ -63,9 +64,10 @@ export function compareDevices(request: ComparisonRequest): Comparison {
   const rows = targets.map(({ device, target }, i) => {
     const estimator = estimators[i] as Estimator;
     const maxBatch = estimator.largest('best');
-    const batch = request.batch === 'auto' ? wholeTiles(maxBatch, target) : request.batch;
+    const tile = samplesOfTile(target, setup.precision);
+    const batch = request.batch === 'auto' ? wholeTiles(maxBatch, tile) : request.batch;
     const fits = batch >= 1 && (batch <= maxBatch || estimator.fits(batch, 'best'));
-    if (fits && batch !== wholeTiles(batch, target)) warnings.push(paddedBatch(device, batch, target));
+    if (fits && batch !== wholeTiles(batch, tile)) warnings.push(paddedBatch(device, batch, tile));
     const curve = speedOf(model, setup, target, { traces, works }, warnings);
     if (curve) curves.push(curve);
     return compared({ device, fits, maxBatch, batch: fits ? batch : null, curve, request });
@@ -81,18 +83,18 @@ export function compareDevices(request: ComparisonRequest): Comparison {
 }
 
 /** Samples that a compiler's tiles are filled by: 1 where it pads none. */
-const tileRows = (target: TargetDevice): number => target.profile?.tileElements?.[0] ?? 1;
-
-/** The largest batch that fills whole tiles, or a smaller one that fills none. */
-function wholeTiles(batch: number, target: TargetDevice): number {
-  const rows = tileRows(target);
-  return batch > rows ? batch - (batch % rows) : batch;
+function samplesOfTile({ profile }: TargetDevice, precision: Precision): number {
+  return profile?.tileElements ? tileRows(profile.tileElements[0], /(bf|fp)16$/.test(precision)) : 1;
 }
 
-function paddedBatch(device: string, batch: number, target: TargetDevice): Warning {
-  const rows = tileRows(target);
-  const message = `${device}: a batch of ${batch} takes as long as ${Math.ceil(batch / rows) * rows}, its compiler pads to tiles of ${rows}`;
-  return { code: 'PADDED_BATCH', message, hint: `take a multiple of ${rows}, and channels in multiples of 128` };
+/** The largest batch that fills whole tiles, or a smaller one that fills none. */
+function wholeTiles(batch: number, tile: number): number {
+  return batch > tile ? batch - (batch % tile) : batch;
+}
+
+function paddedBatch(device: string, batch: number, tile: number): Warning {
+  const message = `${device}: a batch of ${batch} takes as long as ${Math.ceil(batch / tile) * tile}, its compiler pads to tiles of ${tile}`;
+  return { code: 'PADDED_BATCH', message, hint: `take a multiple of ${tile}, and channels in multiples of 128` };
 }
 
 function speedOf(model: ModelGraph, setup: Setup, target: TargetDevice, shared: SpeedOptions, warnings: Warning[]): SpeedCurve | null {

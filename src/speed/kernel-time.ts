@@ -50,12 +50,15 @@ function usesVectors(work: Work): boolean {
   return work.class.endsWith('epthwiseConvolution') || (work.class === 'groupedConvolution' && !work.half);
 }
 
+/** Rows of a compiler's tile, which is given for elements of four bytes: those of two bytes lie in pairs. */
+export const tileRows = (rows: number, half: boolean): number => (half ? 2 * rows : rows);
+
 /** What padding to whole tiles adds to a product's operations. */
 function padding(work: Work, rates: Rates): number {
   if (!rates.tile || work.columns === 0) return 1;
   const [sublanes, lanes] = rates.tile;
   const padded = (size: number, unit: number): number => (Math.ceil(size / unit) * unit) / size;
-  return padded(work.rows, sublanes) * padded(work.columns, lanes) * padded(work.inner, lanes);
+  return padded(work.rows, tileRows(sublanes, work.half)) * padded(work.columns, lanes) * padded(work.inner, lanes);
 }
 
 /** Rows and columns of the tile that one multiprocessor works on (CUTLASS's most common). */

@@ -71,6 +71,7 @@ describe('the device library', () => {
       'apple-m2-max',
       'apple-m3-pro',
       'apple-m4',
+      'max-1100',
       'max-1550',
       'gaudi-2',
       'gaudi-3',
@@ -98,6 +99,7 @@ describe('the device library', () => {
       bandwidthBytesPerSecond: profile.bandwidthBytesPerSecond,
       peakFlops: Object.keys(peakFlops).length || null,
       multiprocessors: profile.multiprocessors,
+      tensorCores: profile.tensorCores,
       interconnect: profile.interconnect,
       powerWatts: profile.powerWatts,
     };
@@ -121,6 +123,16 @@ describe('the device library', () => {
     expect(await usable('rtx-4060')).toBe(8318222336);
     expect(await usable('a100-40gb')).toBe(42474471424);
     expect(await usable('rtx-3090')).toBe(24259 * MIB);
+  });
+
+  it('assumes of a sibling what a card keeps back only where that was measured', async () => {
+    for (const { name, sources } of await listDeviceProfiles()) {
+      const sibling = sources['memory.usableBytes']?.match(/^assumed: .* that (\S+) keeps back/)?.[1];
+      if (!sibling) continue;
+      const known = await loadDeviceProfile(sibling);
+      expect(known.memory.usableBytes, name).not.toBeNull();
+      expect(known.sources['memory.usableBytes'], name).not.toMatch(/^assumed/);
+    }
   });
 
   it('gives no alias to two profiles, but for cards that drivers name alike', async () => {

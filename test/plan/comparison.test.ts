@@ -51,12 +51,17 @@ describe('compareDevices', () => {
   });
   it('fills whole tiles where a compiler pads to them, and says so where the batch does not', async () => {
     const { rows } = await compare('resnet50', { precision: 'amp-bf16' }, 'auto', ['tpu-v4']);
-    expect(rows[0]!.batch! % 8).toBe(0);
-    expect(rows[0]!.maxBatch - rows[0]!.batch!).toBeLessThan(8);
-    const { warnings } = await compare('resnet50', { precision: 'amp-bf16' }, 13, ['tpu-v4', 'a100-40gb']);
-    expect(warnings).toMatchObject([
-      { code: 'PADDED_BATCH', message: expect.stringContaining('tpu-v4: a batch of 13 takes as long as 16') },
-    ]);
+    expect(rows[0]!.batch! % 16).toBe(0);
+    expect(rows[0]!.maxBatch - rows[0]!.batch!).toBeLessThan(16);
+    for (const [precision, filled] of [
+      ['amp-bf16', 32],
+      ['fp32', 24],
+    ] as const) {
+      const { warnings } = await compare('resnet50', { precision }, 17, ['tpu-v4', 'a100-40gb']);
+      expect(warnings).toMatchObject([
+        { code: 'PADDED_BATCH', message: expect.stringContaining(`tpu-v4: a batch of 17 takes as long as ${filled}`) },
+      ]);
+    }
   });
   it('is limited by launches at a batch of one', async () => {
     const { rows } = await compare('resnet50', {}, 1, ['h100-80gb']);
