@@ -36,6 +36,11 @@ export async function readMemory(system: System): Promise<HostMemory> {
 }
 
 async function readCpu(system: System, model: string, physicalCores: number): Promise<Cpu> {
+  return { model, physicalCores, ...(await readCores(system)) };
+}
+
+/** Cores under affinity and quota. */
+export async function readCores(system: System): Promise<Omit<Cpu, 'model' | 'physicalCores'>> {
   const { logicalCores, availableParallelism } = system.runtime();
   const [status, quotas] = await Promise.all([system.readFile('/proc/self/status'), cpuQuotas(system)]);
   const allowed = countList(/^Cpus_allowed_list:\s*(\S+)/m.exec(status ?? '')?.[1]) ?? availableParallelism;
@@ -46,7 +51,7 @@ async function readCpu(system: System, model: string, physicalCores: number): Pr
   // A part of a core runs a thread only part of the time, so it does not count; the first one always does.
   const whole = quota ? Math.max(1, Math.floor(quota.cores)) : Infinity;
   if (quota && whole < usableCores) [usableCores, coresLimitedBy] = [whole, quota.version];
-  return { model, physicalCores, logicalCores, usableCores, coresLimitedBy, quotaCores: quota?.cores ?? null };
+  return { logicalCores, usableCores, coresLimitedBy, quotaCores: quota?.cores ?? null };
 }
 
 function parseMeminfo(text: string): { total: number | null; available: number | null } {

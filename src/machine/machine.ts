@@ -27,6 +27,16 @@ export interface Cpu {
   quotaCores: number | null;
 }
 
+/** What the peak rates of one core follow from; null where it is not known. */
+export interface CpuCore {
+  /** The instruction set that its vector units are as wide as. */
+  vector: 'avx2' | 'avx512' | 'neon' | null;
+  /** Instructions that multiply bfloat16. */
+  bf16: 'amx' | 'avx512' | null;
+  /** Base clock, cycles per second. */
+  hertz: number | null;
+}
+
 export interface HostMemory {
   /** RAM of the machine. */
   totalBytes: Bytes;
@@ -142,7 +152,7 @@ export interface DeviceProfile {
   /** Fastest link to other devices of a machine: bytes per second in one direction, all links together. */
   interconnect: { name: string; bytesPerSecond: number | null } | null;
   powerWatts: number | null;
-  /** [rows, columns] that the compiler pads the two minor dimensions of an array to (TPU); null elsewhere. */
+  /** [rows, columns] that the compiler pads the two minor dimensions of an array of 32-bit elements to (TPU); null elsewhere. */
   tileElements: [number, number] | null;
   /** Where each figure is from, by field name. */
   sources: Record<string, string>;
@@ -159,7 +169,10 @@ export interface TargetDevice {
   /** What one process may use, after others' use and the reserve. */
   usableBytes: Bytes;
   computeCapability: string | null;
+  /** As in a profile; of this machine's CPU the cores that a process may use. */
   multiprocessors: number | null;
+  /** Of this machine's CPU alone. */
+  core?: CpuCore;
   profile: DeviceProfile | null;
   source: Source;
   /** What a process was seen to take here beside its allocator. */

@@ -2,6 +2,7 @@
 import { MissingError, UndeterminedError, UsageError } from '../errors.js';
 import { type Bytes, parseBytes, parseFraction } from '../units.js';
 import { metalWorkingSet } from './apple.js';
+import { readProcessor } from './cpu-core.js';
 import { readAccelerators } from './detect.js';
 import { readMemory } from './host.js';
 import type { Device, DeviceProfile, Machine, TargetDevice } from './machine.js';
@@ -57,7 +58,7 @@ function profileTarget(profile: DeviceProfile, memory: Bytes | null): TargetDevi
 }
 
 async function cpuTarget(system: System): Promise<TargetDevice> {
-  const [memory, profile] = await Promise.all([readMemory(system), loadDeviceProfile('cpu')]);
+  const [memory, { cores, core }, profile] = await Promise.all([readMemory(system), readProcessor(system), loadDeviceProfile('cpu')]);
   const { limitBytes: totalBytes, availableBytes: usableBytes } = memory;
   return {
     name: 'cpu',
@@ -66,7 +67,8 @@ async function cpuTarget(system: System): Promise<TargetDevice> {
     totalBytes,
     usableBytes,
     computeCapability: null,
-    multiprocessors: null,
+    multiprocessors: cores,
+    core,
     profile,
     source: 'measured',
   };

@@ -27,8 +27,19 @@ export interface Rates {
 /** Between devices without a link of their own: PCIe 4.0 x16, one direction. */
 const DEFAULT_LINK = 31.5e9;
 
-/** A server's CPU of eight cores: 32 operations a cycle at 3 GHz each (AVX2), two channels of memory. */
-const ASSUMED_CPU = { peakFlops: { fp32: 8 * 32 * 3e9 }, bandwidthBytesPerSecond: 40e9 };
+/** What is not known of a CPU: a server's eight cores with AVX2 at 3 GHz, two channels of memory. */
+const ASSUMED_CPU = { cores: 8, vector: 'avx2', hertz: 3e9, bandwidthBytesPerSecond: 40e9 } as const;
+
+/**
+ * FP32 operations of a core in a cycle: two units that multiply and add 8 numbers (AVX2), 16 (AVX-512) or 4 (NEON) at once.
+ * Intel 64 and IA-32 Architectures Optimization Reference Manual; AMD, Software Optimization Guide for the 19h family; Arm
+ * Neoverse N1 Software Optimization Guide. Some Xeons have one unit of AVX-512, some Arm cores four of NEON: nothing tells.
+ */
+const VECTOR_OPERATIONS = { avx2: 32, avx512: 64, neon: 16 };
+
+/** BF16 operations of a core's AMX in a cycle, and of AVX-512 beside FP32: VDPBF16PS does two products a lane. Same manuals. */
+const AMX_OPERATIONS = 1024;
+const BF16_PER_FP32 = 2;
 
 /** The device's rates for a precision. Throws UndeterminedError where its profile lacks them; a CPU's are assumed. */
 export function ratesOf(target: TargetDevice, precision: Precision): Rates {
@@ -41,7 +52,7 @@ export function ratesOf(target: TargetDevice, precision: Precision): Rates {
       'measure it instead: batchfit probe --curve',
     );
   }
-  const { peakFlops: peak, bandwidthBytesPerSecond } = known ? (profile as DeviceProfile) : ASSUMED_CPU;
+  const { peakFlops: peak, bandwidthBytesPerSecond } = known ? (profile as DeviceProfile) : assumedCpu(target);
   const share = shareOf(target);
   const vector = peak.fp32 ?? Math.min(...Object.values(peak));
   const rate = (types: RateDtype[]): number =>
@@ -61,6 +72,17 @@ export function ratesOf(target: TargetDevice, precision: Precision): Rates {
     launches: target.kind !== 'cpu',
     tile: profile?.tileElements ?? null,
   };
+}
+
+/** Rates of a CPU without a profile: what its cores can do in a cycle, as far as it is known. */
+function assumedCpu({ multiprocessors, core }: TargetDevice): Pick<DeviceProfile, 'peakFlops' | 'bandwidthBytesPerSecond'> {
+  const { cores, vector, hertz, bandwidthBytesPerSecond } = ASSUMED_CPU;
+  const cycles = (multiprocessors ?? cores) * (core?.hertz ?? hertz);
+  const operations = VECTOR_OPERATIONS[core?.vector ?? vector];
+  const fp32 = cycles * operations;
+  // What multiplies bfloat16 does not multiply float16.
+  const halves = core?.bf16 ? { bf16: cycles * (core.bf16 === 'amx' ? AMX_OPERATIONS : BF16_PER_FP32 * operations), fp16: fp32 } : {};
+  return { peakFlops: { fp32, ...halves }, bandwidthBytesPerSecond };
 }
 
 /** A slice of a device has its share of everything. */

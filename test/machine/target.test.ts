@@ -150,6 +150,16 @@ describe('this machine', () => {
     expect(await resolveTarget({}, here({ tools: rtx4080, env: { CUDA_VISIBLE_DEVICES: '' } }))).toMatchObject({ kind: 'cpu' });
   });
 
+  it('is its CPU with the cores that a process may use and what they can do, without running a tool', async () => {
+    const files = { '/proc/self/status': 'Cpus_allowed_list:\t0-2\n', '/proc/cpuinfo': 'flags\t\t: fpu avx2 fma\n' };
+    const system = here({ files });
+    expect(await resolveTarget({ device: 'cpu' }, system)).toMatchObject({
+      multiprocessors: 3,
+      core: { vector: 'avx2', bf16: null, hertz: null },
+    });
+    expect(system.calls).toEqual([]);
+  });
+
   it('is undetermined, not a CPU, when nvidia-smi fails or hangs', async () => {
     await expect(resolveTarget({}, here({ tools: broken }))).rejects.toMatchObject({
       exitCode: 4,
