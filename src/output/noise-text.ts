@@ -1,6 +1,7 @@
 /** The noise scale for people, and the lines that log what it is made from. */
 import type { z } from 'zod';
 import { formatNumber } from '../plan/advice.js';
+import { LOG_LIMITS } from '../plan/noise-limits.js';
 import type { document } from './documents/noise.js';
 import { table } from './tables.js';
 
@@ -25,7 +26,9 @@ export function renderNoise(answer: unknown): string {
     ...(measurement === null ? [] : [describeMeasurement(measurement)]),
     `batchfit plan MODEL --noise-scale ${Math.round(noiseScale.value)} takes it into a plan`,
     'well below it, double the batch makes half the steps; well above it, more samples are wasted',
-    'it grows during training and falls with the learning rate: measure a tuned run, after its first phase',
+    ...(measurement === null
+      ? LOG_LIMITS
+      : ['it grows during training and falls with the learning rate: measure a tuned run, after its first phase']),
   ].join('\n');
 }
 
@@ -47,26 +50,26 @@ def before_step(log):                                  # log: a file opened with
     log.write(f"{sum(s for s, _ in micro) / len(micro)},{sq_norm(micro[-1][1])}\\n"); micro.clear()
 # then: batchfit noise --from log.csv --small-batch MICRO --big-batch MICRO*ACCUMULATION
 `,
-  keras: `# one row every few steps: the gradient of a small part of a batch and of the whole of it
+  keras: `# Keras on TensorFlow only, one row every few steps: the gradient of small parts of a batch and of the whole of it
 import tensorflow as tf
 def sq_norm(grads): return float(sum(tf.reduce_sum(tf.square(tf.cast(g, tf.float32))) for g in grads if g is not None))
 def gradient(model, loss, x, y):
-    with tf.GradientTape() as tape: value = loss(y, model(x, training=True))
+    with tf.GradientTape() as tape: value = tf.reduce_mean(loss(y, model(x, training=True)))
     return tape.gradient(value, model.trainable_variables)
 def log_norms(model, loss, x, y, small, log):          # log: a file opened with the header small_sq_norm,big_sq_norm
     parts = [sq_norm(gradient(model, loss, x[i:i + small], y[i:i + small])) for i in range(0, len(x) - small + 1, small)]
     log.write(f"{sum(parts) / len(parts)},{sq_norm(gradient(model, loss, x, y))}\\n")
 # then: batchfit noise --from log.csv --small-batch SMALL --big-batch LEN(X)
 `,
-  jax: `# one row every few steps: per-micro-batch gradients by vmap, and their mean
+  jax: `# one row every few steps: per-micro-batch gradients by vmap, and their mean; loss(params, x, y) is yours, a mean over samples
 import jax, jax.numpy as jnp
-sq_norm = lambda tree: sum(jnp.sum(jnp.square(g.astype(jnp.float32))) for g in jax.tree.leaves(tree))
+def sq_norm(tree): return sum(jnp.sum(jnp.square(g.astype(jnp.float32))) for g in jax.tree.leaves(tree))
 @jax.jit
 def norms(params, xs, ys):                             # xs, ys: [micro batches, micro batch, ...]
     grads = jax.vmap(jax.grad(loss), in_axes=(None, 0, 0))(params, xs, ys)
-    mean = jax.tree.map(lambda g: g.mean(0), grads)
-    return jax.vmap(sq_norm)(grads).mean(), sq_norm(mean)
-# log.write("{},{}\\n".format(*norms(params, xs, ys)))  with the header small_sq_norm,big_sq_norm
+    return jax.vmap(sq_norm)(grads).mean(), sq_norm(jax.tree.map(lambda g: g.mean(0), grads))
+def log_norms(params, xs, ys, log):                    # log: a file opened with the header small_sq_norm,big_sq_norm
+    log.write("{},{}\\n".format(*map(float, norms(params, xs, ys))))
 # then: batchfit noise --from log.csv --small-batch MICRO --big-batch MICRO*MICRO_BATCHES
 `,
 };

@@ -8,6 +8,7 @@ import { type Hyperparameters, referenceSettings, scaleHyperparameters } from '.
 import { type RateReference, scaleLearningRate } from './learning-rate.js';
 import { limitMicroBatch, type MicroLimit } from './limit.js';
 import { adviseLoader } from './loader.js';
+import { languageModelNoise } from './noise-limits.js';
 import { explainSplit, reasonsOf } from './reasons.js';
 import { batchInSamples } from './recipe.js';
 import { chooseReference } from './reference.js';
@@ -89,6 +90,7 @@ export function planTraining(input: PlanInput): TrainingPlan {
     noiseScale,
     epochs,
   });
+  const noiseWarnings = noiseScale !== null && model.task === 'language-model' ? [languageModelNoise(null)] : [];
   const { residue: _, ...planned } = split;
   return {
     fits: true,
@@ -138,7 +140,7 @@ export function planTraining(input: PlanInput): TrainingPlan {
     remedies: [],
     confidence: weakest(learningRate.confidence, limit.confidence),
     reasons: reasonsOf({ target: target.reason, split, limit, learningRate, hyperparameters, warmup, input, epochs }),
-    warnings: [...limit.warnings, ...rateWarnings, ...cautions, ...laws.warnings],
+    warnings: [...limit.warnings, ...rateWarnings, ...noiseWarnings, ...cautions, ...laws.warnings],
   };
 }
 

@@ -71,6 +71,25 @@ it('says what is wrong with what it was given, before any engine starts', async 
   }
 });
 
+describe('the limits', () => {
+  it('a log: in the text, whatever was trained', async () => {
+    const log = join(folder, 'steady.csv');
+    writeFileSync(log, `small_sq_norm,big_sq_norm\n${'5,1.5\n'.repeat(40)}`);
+    const { stdout } = await batchfit(['noise', '--from', log, '--small-batch', '32', '--big-batch', '256']);
+    expect(stdout).toMatch(/^critical batch .*order of magnitude/m);
+    expect(stdout).toMatch(/^early training: /m);
+    expect(stdout).toMatch(/^language models: /m);
+    const { document } = await batchfitJson(['noise', '--from', log, '--small-batch', '32', '--big-batch', '256']);
+    expect(document.warnings).toEqual([]);
+  });
+  it('a plan of a language model with a noise scale: a warning', async () => {
+    const request = ['--recipe', 'nanogpt-124m', '--device', 'a100-40gb', '--target-batch', '1920', '--noise-scale', '500'];
+    const { document } = await batchfitJson(['plan', 'gpt2', ...request]);
+    const codes = document.warnings.map(({ code }: { code: string }) => code);
+    expect(codes).toEqual(expect.arrayContaining(['ABOVE_NOISE_SCALE', 'LANGUAGE_MODEL_NOISE']));
+  });
+});
+
 it('the lines for PyTorch log what the estimator reads', { timeout: 120_000 }, async () => {
   const { stdout } = await batchfit(['noise', '--snippet', 'torch']);
   const log = join(folder, 'log.csv');

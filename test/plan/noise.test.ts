@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { criticalBatch, estimateNoiseScale, fromMicroBatches, type NormSample, separate, tradeoffTable } from '../../src/plan/noise.js';
-import { noiseLimits } from '../../src/plan/noise-limits.js';
 import { createRandom } from '../../src/random.js';
 
 interface Simulation {
@@ -133,18 +132,5 @@ describe('what follows from a noise scale', () => {
     for (const { relativeSteps, relativeSamples } of rows) expect((relativeSteps - 1) * (relativeSamples - 1)).toBeCloseTo(1, 9);
     expect(rows[4]).toEqual({ batch: 1024, relativeSteps: 2, relativeSamples: 2 });
     expect(tradeoffTable(2)[0]!.batch).toBe(1);
-  });
-});
-
-describe('where it says less than it seems to', () => {
-  const codes = (setting: Partial<Parameters<typeof noiseLimits>[0]>) =>
-    noiseLimits({ trainSteps: 500, loss: 0.4, language: false, ...setting }).map(({ code }) => code);
-  it('early in training, and for language models', () => {
-    expect(codes({})).toEqual([]);
-    expect(codes({ trainSteps: 0 })).toEqual(['EARLY_TRAINING']);
-    expect(codes({ language: true })).toEqual(['LANGUAGE_MODEL_NOISE']);
-    expect(noiseLimits({ trainSteps: 500, loss: 3, language: true })[0]!.message).toContain(
-      "Kaplan's law has 1069000 tokens at a loss of 3",
-    );
   });
 });

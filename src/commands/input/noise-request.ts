@@ -79,7 +79,7 @@ function badBatches(expected: string, small: number | undefined, big: number | u
   );
 }
 
-/** Throws UsageError for a log that cannot be read. */
+/** Throws UsageError for a log that cannot be read. What holds of every log is no warning: the text says it, `plan` warns of its model. */
 export async function readNorms(file: string): Promise<Norms> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new UsageError('BAD_LOG', `${file}: could not be read: ${error.code === 'ENOENT' ? 'no such file' : error.code}`);
