@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { referenceSettings, scaleHyperparameters } from '../../src/plan/hyperparameters.js';
 import { scaleLearningRate } from '../../src/plan/learning-rate.js';
 import { OPTIMIZER_DEFAULTS } from '../../src/plan/optimizer.js';
+import { planTraining } from '../../src/plan/plan.js';
 import { batchInSamples, defaultRecipe, findRecipe, parseRecipe, type Recipe } from '../../src/plan/recipe.js';
+import type { MemoryOutlook } from '../../src/plan/training-plan.js';
 import { chooseWarmup } from '../../src/plan/warmup.js';
 import { named, recipes } from './recipes.js';
 
@@ -42,6 +44,62 @@ function apply(recipe: Recipe, kappa: number) {
     language: recipe.unit === 'tokens',
   });
   return { ...scaled, settings };
+}
+
+/** Steps of an epoch at the recipe's own batch. */
+const STEPS_PER_EPOCH = 100;
+/** A device on which everything fits. */
+const roomy: MemoryOutlook = { maxBatch: { low: 1e6, best: 1e6, high: 1e6 }, at: () => ({}), needs: () => 0 };
+
+/** The plan for a model that reads what the recipe was made for, when the recipe is named and nothing else asked for. */
+function planBy(recipe: Recipe) {
+  const sequence = recipe.sequence ?? (recipe.unit === 'tokens' ? 2048 : null);
+  const parameters = 1e9;
+  return planTraining({
+    device: { kind: 'cuda', name: 'roomy', usableBytes: 1e12 },
+    host: null,
+    model: {
+      ...{ name: 'model', parameters, trainableParameters: parameters, batchNorm: false, contrastive: false, sequence, sampleBytes: null },
+      task: recipe.task,
+    },
+    optimizer: recipe.optimizer ?? 'adamw',
+    replicas: 1,
+    memory: { single: roomy, accumulated: roomy },
+    probed: null,
+    curve: null,
+    recipe,
+    recipeNamed: true,
+    fallback: null,
+    remedies: () => [],
+    request: {
+      ...{ targetBatch: null, epochs: null, reference: null, noiseScale: null, goal: null, scaling: 'auto', momentum: null },
+      ...{ dropLast: false, epochEnd: 'flush', mixedLengths: false, contrastive: false, micro: null, accumulation: null },
+      ...{ pricePerHour: null, datasetSize: STEPS_PER_EPOCH * batchInSamples(recipe, sequence)! },
+    },
+  });
+}
+
+/** Its length in the unit that the recipe states it in, the other unit from the steps of an epoch, and the rate that it starts from. */
+function expectWarmup({ warmup: own, ...recipe }: Recipe, { warmup, batch, learningRate }: ReturnType<typeof planBy>): void {
+  if (own === null) {
+    expect(recipe.source).not.toContain(warmup!.citation);
+    return;
+  }
+  if (own.above !== undefined && recipe.batch <= own.above) {
+    expect(warmup).toMatchObject({ steps: 0, epochs: 0, fromFraction: 1 });
+    return;
+  }
+  const stated = {
+    steps: () => own.steps!,
+    epochs: () => Math.ceil(own.epochs! * STEPS_PER_EPOCH),
+    fraction: () => Math.round(own.fraction! * recipe.steps!),
+    tokens: () => Math.round(own.tokens! / batch!.tokensPerStep!),
+  };
+  const unit = (['steps', 'epochs', 'fraction', 'tokens'] as const).find((key) => own[key] !== undefined)!;
+  expect(warmup!.steps).toBe(stated[unit]());
+  expect(warmup!.epochs).toBe(own.epochs ?? warmup!.steps! / STEPS_PER_EPOCH);
+  expect(warmup!.fromFraction * learningRate!.value).toBeCloseTo(own.from ?? 0, 12);
+  expect(warmup!.citation).toBe(recipe.source[0]);
 }
 
 const rated = recipes.filter((recipe) => recipe.learningRate !== null);
@@ -124,6 +182,13 @@ describe('recipes', () => {
       expect(at('resnet50-nvidia', batch)).toBeCloseTo((0.256 * batch) / 256, 12);
     }
   });
+  it('BERT is fine-tuned with one of its published rates, and small models with their own', () => {
+    const { alternatives, learningRate, notes } = named('bert-fine-tuning');
+    expect(alternatives).toEqual([5e-5, 3e-5, 2e-5]);
+    expect(alternatives).toContain(learningRate);
+    expect(notes).toContain('batch 16 or 32 with 5e-5, 3e-5 or 2e-5: choose on the validation set');
+    expect(notes).toContain('small models: 3e-4, 1e-4, 5e-5 or 3e-5 (README of google-research/bert)');
+  });
   it('hold no number that could not be sourced', () => {
     for (const name of ['glm-4.5', 'kimi-k2', 'clip', 'olmo-65b']) expect(named(name).learningRate).toBeNull();
     for (const name of ['glm-4.5', 'kimi-k2']) expect(named(name).optimizer).toBeNull();
@@ -138,6 +203,23 @@ describe('recipes', () => {
     expect(warnings).toEqual([]);
     for (const key of ['momentum', 'beta1', 'beta2', 'eps', 'weightDecay'] as const)
       if (recipe[key] !== null) expect(settings[key]).toBe(recipe[key]);
+  });
+  it.each(recipes.map((recipe) => [recipe.name, recipe] as const))('%s is what a plan answers that follows it', (_, recipe) => {
+    const plan = planBy(recipe);
+    const { optimizer, learningRate, schedule } = plan;
+    const batch = plan.batch!;
+    expect(plan).toMatchObject({ fits: true, recipe: { name: recipe.name, named: true, notes: recipe.notes } });
+    expect(batch).toMatchObject({ origin: 'recipe', residue: 0 });
+    if (recipe.unit === 'samples') expect(batch.effective).toBe(recipe.batch);
+    // The nearest whole number of sequences.
+    else expect(Math.abs(batch.tokensPerStep! - recipe.batch)).toBeLessThanOrEqual(batch.tokensPerStep! / batch.effective / 2);
+    if (recipe.learningRate === null) expect(learningRate).toMatchObject({ source: 'assumed', confidence: 'low' });
+    else expect(learningRate).toMatchObject({ value: recipe.learningRate, rule: 'recipe', source: 'recipe', kappa: 1 });
+    for (const key of ['momentum', 'beta1', 'beta2', 'eps', 'weightDecay'] as const)
+      if (recipe[key] !== null) expect(optimizer[key], key).toBe(recipe[key]);
+    if (recipe.optimizer !== null) expect(optimizer.name).toBe(recipe.optimizer);
+    expect(schedule).toMatchObject({ epochs: recipe.epochs, stepsPerEpoch: STEPS_PER_EPOCH });
+    expectWarmup(recipe, plan);
   });
   it.each(rated.flatMap((recipe) => [2, 0.5].map((kappa) => [recipe.name, kappa, recipe] as const)))(
     '%s times %d follows its named rule',
@@ -178,6 +260,10 @@ describe('recipes', () => {
     expect(warm('gpt3-125m', 500_000, { tokensPerStep: 500_000 }).steps).toBe(750);
     expect(warm('resnet50-goyal', 256)).toMatchObject({ steps: 0 });
     expect(warm('resnet50-goyal', 1024)).toMatchObject({ steps: 500, epochs: 5, fromFraction: 0.25 });
+    // detectron2 starts at 1e-3 of the peak at every batch; timm at a rate of 1e-5.
+    for (const name of ['detectron2-default', 'detectron2-mask-rcnn'])
+      for (const batch of [16, 64]) expect(warm(name, batch)).toMatchObject({ steps: 16_000 / batch, fromFraction: 1e-3 });
+    expect(warm('timm-default', 256)).toMatchObject({ epochs: 5, fromFraction: 1e-4 });
     expect(warm('swin', 1024)).toMatchObject({ epochs: 20 });
     expect(warm('resnet50-nvidia', 256)).toMatchObject({ steps: 0 });
     expect(warm('resnet50-nvidia', 512)).toMatchObject({ epochs: 5 });
