@@ -12,6 +12,7 @@ import { fitSpeed, foreseeSpeed } from '../plan/foreseen-speed.js';
 import { readModelFacts } from '../plan/model-facts.js';
 import { planTraining } from '../plan/plan.js';
 import { findRemedies } from '../plan/remedies.js';
+import { epochEndOf } from '../plan/schedule.js';
 import type { PlanInput } from '../plan/training-plan.js';
 import { type Answer, BaseCommand } from './base.js';
 import { parseSetup, setupFlags, whereFlags } from './flags.js';
@@ -46,7 +47,7 @@ export default class Plan extends BaseCommand {
     const { args, flags } = await this.parse(Plan);
     if (flags.save !== undefined) assertWritable(flags.save, '--save');
     const { setup: asked, batch, ...options } = parseSetup(flags);
-    const request = parseRequest(flags, batch, flags.export ?? asked.framework);
+    const request = parseRequest(flags, batch);
     const isHere = flags.device === undefined || /^(cuda|rocm|mps|cpu)(:|$)/i.test(flags.device);
     const [target, graph, host] = await Promise.all([
       openTarget({ device: flags.device, memory: flags.memory, reserve: flags.reserve }),
@@ -55,7 +56,8 @@ export default class Plan extends BaseCommand {
     ]);
     const model = readModelFacts(graph);
     const { recipe, named, fallback, optimizer } = await chooseRecipe(flags.recipe, model, flags.optimizer);
-    const setup = withFramework({ ...asked, optimizer }, flags.framework, graph);
+    const clipGradNorm = asked.clipGradNorm ?? recipe?.clipGradNorm ?? null;
+    const setup = withFramework({ ...asked, optimizer, clipGradNorm }, flags.framework, graph);
     const { memory, counts, traces } = outlookOf(graph, setup, target);
     const speed = { model: graph, setup, target, maxMicro: memory.single.maxBatch.best, traces };
     const input: PlanInput = {
@@ -71,7 +73,7 @@ export default class Plan extends BaseCommand {
       recipeNamed: named,
       fallback,
       remedies: () => findRemedies(setup, (changed) => new Estimator(graph, changed, target).largest('best')),
-      request,
+      request: { ...request, epochEnd: epochEndOf(flags.export ?? setup.framework) },
     };
     const draft = planTraining(input);
     const tell = (text: string) => this.progress(text);

@@ -74,7 +74,7 @@ export function scaleLearningRate(request: RateRequest): { learningRate: Learnin
   const value = roundOff(reference.learningRate * factor * atMomentum);
   const same = kappa === null || kappa === 1;
   const rule: RateRule =
-    reference.origin === 'recipe' && kappa === 1 ? 'recipe' : same || chosen === 'none' ? 'none' : reportedRule(chosen);
+    reference.origin === 'recipe' && kappa === 1 ? 'recipe' : same || chosen === 'none' ? 'none' : reportedRule(chosen, optimizer);
   if (!same) warnings.push(...rateWarnings(chosen, request));
   const citation = same ? reference.source : CITATIONS[chosen];
   const learningRate: LearningRate = {
@@ -94,7 +94,11 @@ export function scaleLearningRate(request: RateRequest): { learningRate: Learnin
 /** A rule that has been settled on. */
 export type Chosen = Exclude<Scaling, 'auto'> | 'lamb';
 
-const reportedRule = (chosen: Chosen): RateRule => (chosen === 'sde' ? 'sqrt' : chosen === 'adascale' ? 'linear' : chosen);
+/** A rule as the plan names it: the gain of AdaScale lies between 1 and the factor of the optimizer's own rule. */
+function reportedRule(chosen: Chosen, optimizer: Optimizer): RateRule {
+  if (chosen === 'adascale') return OPTIMIZER_DEFAULTS[optimizer].family === 'sgd' ? 'linear' : 'sqrt';
+  return chosen === 'sde' ? 'sqrt' : chosen;
+}
 
 const CITATIONS: Record<Chosen, string> = {
   linear: 'Goyal et al. 2017 (arXiv 1706.02677)',

@@ -9,16 +9,22 @@
 export type EpochEnd = 'flush' | 'carry' | 'drop';
 
 /** Read in each framework's source: where its trainer decides to step. */
-export const EPOCH_END_OF: Record<string, EpochEnd> = {
+const EPOCH_END_OF: Record<string, EpochEnd> = {
   'hf-trainer': 'flush',
   accelerate: 'flush',
   axolotl: 'flush',
   lightning: 'flush',
   keras: 'carry',
+  tensorflow: 'carry',
   deepspeed: 'carry',
   torchtune: 'drop',
   env: 'flush',
 };
+
+/** The habit of a training program or framework; a loop of one's own that nothing is known of makes an update. */
+export function epochEndOf(trainer: string): EpochEnd {
+  return EPOCH_END_OF[trainer] ?? 'flush';
+}
 
 export interface StepRequest {
   datasetSize: number;

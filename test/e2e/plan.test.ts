@@ -54,6 +54,22 @@ describe('plan', () => {
     ]);
     expect(document.schedule.stepsPerEpoch).toBe(steps);
   });
+  it.each([
+    ['PyTorch makes an update at the end of an epoch', [], 4, 12],
+    ['Keras carries on', ['--framework', 'tensorflow'], 3, 10],
+    ['its exported configuration too', ['--export', 'keras'], 3, 10],
+  ])('counts updates as the framework makes them: %s', async (_, words, stepsPerEpoch, totalSteps) => {
+    const sizes = ['--dataset-size', '1000', '--batch', '100', '--accumulation', '3', '--epochs', '3'];
+    const { document } = await batchfitJson(['plan', 'digits-cnn', '--device', 'a10', ...sizes, ...words]);
+    expect(document.schedule).toMatchObject({ stepsPerEpoch, totalSteps });
+  });
+  it('clips gradients as the recipe that it follows, unless a flag says otherwise', async () => {
+    const words = ['plan', 'gpt2', '--recipe', 'gpt3-125m', '--device', 'a100-80gb', '--export', 'hf-trainer'];
+    const { document } = await batchfitJson(words);
+    expect(document.setup.clipGradNorm).toBe(1);
+    expect(JSON.parse(document.export.content).max_grad_norm).toBe(1);
+    expect((await batchfitJson([...words, '--clip-grad-norm', '0.5'])).document.setup.clipGradNorm).toBe(0.5);
+  });
   it('more memory per pass when gradients are kept over several', async () => {
     const limit = async (accumulation: string[]) =>
       (await batchfitJson(['plan', 'gpt2', '--device', 't4', ...accumulation])).document.maxBatch;
@@ -164,6 +180,7 @@ describe('noise', () => {
     for (const framework of ['torch', 'keras', 'jax']) {
       const { document } = await batchfitJson(['noise', '--snippet', framework]);
       expect(document.snippet).toContain('small_sq_norm,big_sq_norm');
+      expect(document.snippet).toMatch(/^ +log\.write\(/m);
       expect(document.snippet.trim().split('\n').length).toBeLessThanOrEqual(10);
     }
   });

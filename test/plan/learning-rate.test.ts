@@ -110,6 +110,7 @@ describe('must warn or refuse', () => {
     expect(codes({ ...request, scaling: 'adascale' })).toEqual(['NOISE_SCALE_NEEDED']);
     expect(rate({ ...request, scaling: 'adascale', noiseScale: 9 * 256 }).value).toBeCloseTo(0.1 * (10 / (9 / 4 + 1)), 12);
     expect(rate({ ...adam, scaling: 'adascale', noiseScale: 9 * 256 }).value).toBeCloseTo(1e-3 * Math.sqrt(10 / (9 / 4 + 1)), 12);
+    expect([request, adam].map((each) => rate({ ...each, scaling: 'adascale', noiseScale: 9 * 256 }).rule)).toEqual(['linear', 'sqrt']);
   });
   it('a recipe that scales AdamW linearly is followed and marked', () => {
     const deit: RateReference = { ...reference, batch: 512, learningRate: 5e-4, origin: 'recipe', name: 'deit', rule: 'linear' };

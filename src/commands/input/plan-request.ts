@@ -3,7 +3,6 @@ import { boolean, custom, option, string } from '@oclif/core/flags';
 import type { OutputFlags } from '@oclif/core/interfaces';
 import { UsageError } from '../../errors.js';
 import { SCALINGS } from '../../plan/learning-rate.js';
-import { EPOCH_END_OF } from '../../plan/schedule.js';
 import { GOALS } from '../../plan/target.js';
 import type { PlanRequest } from '../../plan/training-plan.js';
 import { count, positive } from '../flags.js';
@@ -53,8 +52,7 @@ export const measureFlags = {
 export function parseRequest(
   flags: OutputFlags<typeof requestFlags> & { accumulation?: number | undefined },
   batch: number | 'auto',
-  framework: string | undefined,
-): PlanRequest {
+): Omit<PlanRequest, 'epochEnd'> {
   const referenceBatch = flags['reference-batch'];
   const referenceRate = flags['reference-lr'];
   if ((referenceBatch === undefined) !== (referenceRate === undefined)) {
@@ -76,7 +74,6 @@ export function parseRequest(
     scaling: flags.scaling ?? 'auto',
     momentum: flags.momentum ?? null,
     dropLast: flags['drop-last'] ?? false,
-    epochEnd: EPOCH_END_OF[framework ?? ''] ?? 'flush',
     mixedLengths: flags['mixed-lengths'] ?? false,
     contrastive: flags.contrastive ?? false,
     micro: batch === 'auto' ? null : batch,
