@@ -3,7 +3,7 @@
  * usage: npm run build && node scripts/accuracy-speed.mjs TRUTH_DIR [--graphs DIR] [--markdown]
  *   TRUTH_DIR   tables as JSON lines: timm_train_rtx3090, llm_foundry_mpt, nvidia_dle
  *   --graphs    MODEL.graph.json of timm models beyond the shipped ones
- *   --markdown  write the table into docs/speed.md
+ *   --markdown  write the table into docs/accuracy.md
  */
 import { parseArgs } from 'node:util';
 import { COEFFICIENTS } from '../dist/speed/constants.js';

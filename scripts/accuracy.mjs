@@ -10,6 +10,7 @@ import { answerRows } from './accuracy/answer.mjs';
 import { writeMarkdown } from './accuracy/markdown.mjs';
 import { Models } from './accuracy/models.mjs';
 import { loadProduct } from './accuracy/product.mjs';
+import { reasonOf } from './accuracy/reasons.mjs';
 import { HEAD, summarize } from './accuracy/score.mjs';
 import { SOURCES } from './accuracy/sources.mjs';
 
@@ -40,14 +41,15 @@ for (const source of SOURCES) {
   for (const group of new Set(answers.map(({ row }) => row.group ?? ''))) {
     const own = answers.filter(({ row }) => (row.group ?? '') === group);
     table.push(summarize(group === '' ? source.name : `${source.name}: ${group}`, own));
-    printWorst(own, Number(options.worst));
+    printWorst(source.name, own, Number(options.worst));
   }
 }
 printTable(table);
 console.log(`${Math.round((Date.now() - started) / 1000)} s`);
 if (options.markdown) writeMarkdown(table);
 
-function printWorst(answers, count) {
+function printWorst(source, answers, count) {
+  console.log(`${source}: the worst ${count}`);
   const failures = new Map();
   for (const { failure } of answers) if (failure) failures.set(failure, (failures.get(failure) ?? 0) + 1);
   for (const [failure, times] of [...failures].sort((a, b) => b[1] - a[1]).slice(0, 5))
@@ -57,7 +59,8 @@ function printWorst(answers, count) {
   for (const each of wrong.sort((a, b) => far(b) - far(a)).slice(0, count)) {
     const { row } = each;
     const off = each.error === undefined ? '' : `${(100 * each.error).toFixed(1)} %`.padStart(9);
-    console.log(`  ${off} ${each.note ?? ''} ${row.id}${row.why ? ` (${row.why})` : ''}`);
+    const why = reasonOf(source, each);
+    console.log(`  ${off} ${each.note ?? ''} ${row.id}${why ? ` (${why})` : ''}`);
   }
 }
 

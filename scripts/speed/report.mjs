@@ -1,8 +1,8 @@
-/** Errors of predicted training speeds as a table, for a terminal or for docs/speed.md. */
+/** Errors of predicted training speeds as a table, for a terminal or for docs/accuracy.md. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { score } from './fit.mjs';
 
-const FILE = new URL('../../docs/speed.md', import.meta.url);
+const FILE = new URL('../../docs/accuracy.md', import.meta.url);
 const START = '<!-- speed: made by node scripts/accuracy-speed.mjs TRUTH_DIR --graphs DIR --markdown -->';
 const END = '<!-- /speed -->';
 
@@ -37,11 +37,11 @@ export function speedTable(rows, seconds) {
   });
 }
 
-/** Puts the table between the markers of docs/speed.md. */
+/** Puts the table between the markers of docs/accuracy.md. */
 export function writeSpeedMarkdown(lines) {
   const text = readFileSync(FILE, 'utf8');
   const [from, to] = [text.indexOf(START), text.indexOf(END)];
-  if (from < 0 || to < from) throw new Error(`docs/speed.md lacks the markers ${START} and ${END}`);
+  if (from < 0 || to < from) throw new Error(`docs/accuracy.md lacks the markers ${START} and ${END}`);
   const row = (cells) => `| ${cells.map((cell) => cell.replace(/^ {2}/, '&nbsp;&nbsp;')).join(' | ')} |`;
   const table = [row(HEAD), `|---|${'---:|'.repeat(HEAD.length - 1)}`, ...lines.map(row)].join('\n');
   writeFileSync(FILE, `${text.slice(0, from)}${START}\n\n${table}\n\n${text.slice(to)}`);

@@ -92,6 +92,7 @@ const RANGE_TOLERANCE = 0.005;
  */
 const RESERVE_HIGH = 1.06;
 const BENCHMARK_RESERVE_HIGH = 1.15;
+/** The same downwards: an assumption. */
 const RESERVE_LOW = 0.97;
 
 /**

@@ -78,8 +78,7 @@ function litgptRows(truth) {
     if (row.peak_mem_gb === null) return [{ ...asked, group: 'litgpt, out of memory', counter: 'call', actual: false }];
     // Until 2024 a layer in four bits held on to its input (MatMul4Bit's ctx.tensors); now it does not.
     const group = quantized ? 'litgpt QLoRA, allocated' : 'litgpt, allocated';
-    const why = quantized && { why: 'the bitsandbytes of that time keeps the inputs of quantized layers' };
-    return [{ ...asked, ...why, group, counter: 'allocatedBytes', actual: row.peak_mem_gb * 1e9 }];
+    return [{ ...asked, group, counter: 'allocatedBytes', actual: row.peak_mem_gb * 1e9 }];
   });
 }
 

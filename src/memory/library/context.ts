@@ -49,6 +49,7 @@ export interface Process {
 
 /** The context and loaded modules of a process on the device; on a CPU the interpreter with PyTorch imported. */
 export function contextBytes({ target, loading, convolves }: Process): Range {
+  // Off CUDA nothing was read: assumptions.
   if (target.kind === 'cpu') return { low: 150 * MIB, best: 250 * MIB, high: 500 * MIB };
   if (target.kind !== 'cuda') return { low: 200 * MIB, best: 400 * MIB, high: 1000 * MIB };
   const bare = CONTEXT_BYTES + (target.multiprocessors ?? USUAL_MULTIPROCESSORS) * CONTEXT_BYTES_PER_MULTIPROCESSOR;
@@ -60,7 +61,7 @@ export function contextBytes({ target, loading, convolves }: Process): Range {
   };
 }
 
-/** Other models load other kernels: a measured context varies by tens of MiB. */
+/** Other models load other kernels: a measured context varies by tens of MiB (an assumption, 5 % downwards). */
 export function measuredContext(bytes: Bytes): Range {
   return { low: Math.round(bytes * 0.95), best: bytes, high: Math.round(bytes + LAZY_MODULES.high / 2) };
 }
