@@ -10,7 +10,7 @@ import { limitMicroBatch, type MicroLimit } from './limit.js';
 import { adviseLoader } from './loader.js';
 import { languageModelNoise } from './noise-limits.js';
 import { explainSplit, reasonsOf } from './reasons.js';
-import { batchInSamples } from './recipe.js';
+import { batchInSamples, followed } from './recipe.js';
 import { chooseReference } from './reference.js';
 import { countSteps } from './schedule.js';
 import { chooseTarget } from './target.js';
@@ -135,7 +135,7 @@ export function planTraining(input: PlanInput): TrainingPlan {
       sampleBytes: model.sampleBytes,
       accelerator: input.device.kind !== 'cpu' && input.device.kind !== 'mps',
     }),
-    recipe: recipe === null ? null : { name: recipe.name, title: recipe.title, named: input.recipeNamed, notes: recipe.notes },
+    recipe: recipe && followed(recipe, input.recipeNamed),
     crossCheck: laws.result,
     remedies: [],
     confidence: weakest(learningRate.confidence, limit.confidence),

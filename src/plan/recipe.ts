@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { UsageError } from '../errors.js';
 import { OPTIMIZERS, type Optimizer } from '../setup.js';
+import { formatNumber } from './advice.js';
 
 const positive = z.number().positive();
 const count = z.number().int().positive();
@@ -86,6 +87,13 @@ export function parseRecipe(name: string, content: unknown): Recipe {
   if (parsed.success) return { name, ...parsed.data };
   const issue = parsed.error.issues[0]!;
   throw new UsageError('BAD_RECIPE', `recipe ${name}: ${issue.path.join('.') || 'top level'}: ${issue.message}`, RECIPE_HINT);
+}
+
+/** A recipe as a plan that follows it names it: its notes say what the plan has no field for. */
+export function followed({ name, title, alternatives, decay, notes }: Recipe, named: boolean) {
+  const rates = alternatives.length > 0 ? [`its authors choose the best of the rates ${alternatives.map(formatNumber).join(', ')}`] : [];
+  const schedule = decay === null ? [] : [`decay of the learning rate: ${decay}`];
+  return { name, title, named, notes: [...rates, ...schedule, ...notes] };
 }
 
 /** Optimizers that share one learning rate: the weight decay's form or the look-ahead does not change it. */

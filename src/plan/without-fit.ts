@@ -1,6 +1,7 @@
 /** The plan's answer when the model does not fit: how far off it is and what would make it fit. */
 import { formatBytes } from '../units.js';
 import { OPTIMIZER_DEFAULTS } from './optimizer.js';
+import { followed } from './recipe.js';
 import type { PlanInput, TrainingPlan } from './training-plan.js';
 
 /** `max` is the largest micro batch that fits (0 for none), `wanted` the one that was asked for. */
@@ -34,7 +35,7 @@ export function planWithoutFit(input: PlanInput, max: number, wanted: number): T
     noise: { scale: input.request.noiseScale, source: null, efficiency: null },
     candidates: [],
     loader: null,
-    recipe: recipe === null ? null : { name: recipe.name, title: recipe.title, named: input.recipeNamed, notes: recipe.notes },
+    recipe: recipe && followed(recipe, input.recipeNamed),
     crossCheck: null,
     remedies,
     confidence: probed === null ? 'medium' : 'high',

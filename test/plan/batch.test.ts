@@ -15,6 +15,15 @@ describe('S11: 1000 samples', () => {
   });
 });
 
+describe('S12: a smaller batch makes more updates an epoch', () => {
+  it('never fewer, and twice as many at half the batch where both divide the data set', () => {
+    const counts = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024].map((batch) => steps(1024, batch).stepsPerEpoch);
+    expect(counts).toEqual([1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1]);
+    for (let batch = 1; batch < 1000; batch++)
+      expect(steps(1000, batch).stepsPerEpoch).toBeGreaterThanOrEqual(steps(1000, batch + 1).stepsPerEpoch);
+  });
+});
+
 describe('splitBatch', () => {
   it('takes the largest micro batch that divides the target', () => {
     expect(splitBatch({ target: 1024, replicas: 1, maxMicro: 200 })).toEqual({

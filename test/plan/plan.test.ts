@@ -110,6 +110,15 @@ describe('the main job', () => {
       plan({ targetBatch, reference }).reasons.filter(({ text }) => /Keskar.*Shallue/.test(text)).length;
     expect([512, 1024].map(said)).toEqual([0, 1]);
   });
+  it('small batches: more momentum is named as the heuristic that it is, with the rate that it would need (X2)', () => {
+    const said = (targetBatch: number) => {
+      const { reasons, learningRate } = plan({ targetBatch, reference });
+      const text = reasons.find((each) => each.text.includes('common heuristic'))?.text;
+      return text && Number(/use (\S+) as the rate/.exec(text)![1]) / learningRate!.value;
+    };
+    expect(said(32)).toBeCloseTo(0.5, 2);
+    expect(said(1024)).toBeUndefined();
+  });
   it('restoring the reference batch by accumulation keeps the rate', () => {
     const result = plan({ reference, datasetSize: 50_000 }, { memory: upTo(16, 16) });
     expect(result.batch).toMatchObject({ effective: 256, micro: 16, accumulation: 16, origin: 'reference' });

@@ -4,7 +4,7 @@ import { referenceSettings, scaleHyperparameters } from '../../src/plan/hyperpar
 import { scaleLearningRate } from '../../src/plan/learning-rate.js';
 import { OPTIMIZER_DEFAULTS } from '../../src/plan/optimizer.js';
 import { planTraining } from '../../src/plan/plan.js';
-import { batchInSamples, defaultRecipe, findRecipe, parseRecipe, type Recipe } from '../../src/plan/recipe.js';
+import { batchInSamples, defaultRecipe, findRecipe, followed, parseRecipe, type Recipe } from '../../src/plan/recipe.js';
 import type { MemoryOutlook } from '../../src/plan/training-plan.js';
 import { chooseWarmup } from '../../src/plan/warmup.js';
 import { named, recipes } from './recipes.js';
@@ -187,6 +187,8 @@ describe('recipes', () => {
     expect(alternatives).toEqual([5e-5, 3e-5, 2e-5]);
     expect(alternatives).toContain(learningRate);
     expect(notes).toContain('batch 16 or 32 with 5e-5, 3e-5 or 2e-5: choose on the validation set');
+    expect(followed(named('bert-fine-tuning'), true).notes[0]).toBe('its authors choose the best of the rates 5e-5, 3e-5, 2e-5');
+    expect(followed(named('clip'), true).notes[0]).toBe('decay of the learning rate: cosine');
     expect(notes).toContain('small models: 3e-4, 1e-4, 5e-5 or 3e-5 (README of google-research/bert)');
   });
   it('hold no number that could not be sourced', () => {
@@ -208,7 +210,7 @@ describe('recipes', () => {
     const plan = planBy(recipe);
     const { optimizer, learningRate, schedule } = plan;
     const batch = plan.batch!;
-    expect(plan).toMatchObject({ fits: true, recipe: { name: recipe.name, named: true, notes: recipe.notes } });
+    expect(plan).toMatchObject({ fits: true, recipe: { name: recipe.name, named: true, notes: expect.arrayContaining(recipe.notes) } });
     expect(batch).toMatchObject({ origin: 'recipe', residue: 0 });
     if (recipe.unit === 'samples') expect(batch.effective).toBe(recipe.batch);
     // The nearest whole number of sequences.
