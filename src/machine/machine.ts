@@ -173,6 +173,8 @@ export interface TargetDevice {
   multiprocessors: number | null;
   /** Of this machine's CPU alone. */
   core?: CpuCore;
+  /** PyTorch's allocator there maps pages as it needs them (PYTORCH_ALLOC_CONF=expandable_segments:True). Default: false. */
+  expandableSegments?: boolean;
   profile: DeviceProfile | null;
   source: Source;
   /** What a process was seen to take here beside its allocator. */

@@ -143,7 +143,7 @@ export class Estimator {
     this.reserveHigh = stack.cudnnBenchmark && convolves ? BENCHMARK_RESERVE_HIGH : RESERVE_HIGH;
     this.spreadsWorkspaces = this.capability > 0 && convolves && !stack.cudnnBenchmark;
     const { release = null } = stack;
-    const device = { capability: this.capability, allocator: allocatorOf(setup, target.kind), release };
+    const device = { capability: this.capability, allocator: allocatorOf(setup, target), release };
     this.traced = simulators.of(this.setup, { ...device, outOfPlaceSums: true });
     this.running = simulators.of(this.setup, { ...device, outOfPlaceSums: false });
   }

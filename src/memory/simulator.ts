@@ -8,7 +8,14 @@ import { type Release, type StepTrace, StepTraces } from '../trace/index.js';
 import { workspaces } from './library.js';
 import { buildLoop, haveSameOrder, type Loop, type LoopTraces, sizesOf, withDistinctSizes } from './loop.js';
 import { type ReplayOptions, type Reserved, replay, type TensorPeak, tensorPeak } from './replay.js';
-import { type AllocatorName, replayBfc, replayMalloc } from './replay-other.js';
+import { type AllocatorName, replayBfc, replayExpandable, replayMalloc } from './replay-other.js';
+
+const REPLAYS: Record<AllocatorName, typeof replay> = {
+  'cuda-caching': replay,
+  'cuda-expandable': replayExpandable,
+  'tensorflow-bfc': replayBfc,
+  malloc: replayMalloc,
+};
 
 export interface SimulatorOptions {
   capability: number;
@@ -119,8 +126,7 @@ export class Simulator {
     if (known) return known;
     const { loop, sizes, traces } = this.at(batch);
     const spaces = withWorkspaces ? workspaces(this.options.capability, traces.fresh) : [];
-    const other = { malloc: replayMalloc, 'tensorflow-bfc': replayBfc, 'cuda-caching': null }[this.options.allocator ?? 'cuda-caching'];
-    const result = other ? other(loop, sizes, options) : replay(loop, sizes, options, spaces);
+    const result = REPLAYS[this.options.allocator ?? 'cuda-caching'](loop, sizes, options, spaces);
     this.replayed.set(key, result);
     return result;
   }

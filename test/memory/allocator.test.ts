@@ -51,12 +51,6 @@ describe('the CUDA caching allocator', () => {
     allocator.allocate(400 * MIB);
     expect(allocator.outOfMemory).toBe(true);
   });
-
-  it('grows segments in 20 MiB pages when they are expandable', () => {
-    const allocator = new CachingAllocator({ expandableSegments: true });
-    allocator.allocate(21 * MIB);
-    expect(allocator.reserved).toBe(40 * MIB);
-  });
 });
 
 interface Piece {
@@ -77,7 +71,7 @@ class PlainAllocator {
   private segments = 0;
   private address = 0;
 
-  constructor(private readonly options: { capacity?: number; expandableSegments?: boolean }) {}
+  constructor(private readonly options: { capacity?: number }) {}
 
   allocate(bytes: number): Piece {
     const size = roundSize(bytes);
@@ -86,7 +80,7 @@ class PlainAllocator {
     fitting.sort((a, b) => a.size - b.size || a.address - b.address);
     const piece = fitting[0] ?? this.newSegment(size, small);
     const rest = piece.size - size;
-    if (small || this.options.expandableSegments ? rest >= 512 : rest > MIB) {
+    if (small ? rest >= 512 : rest > MIB) {
       const remaining = { ...piece, size: rest, address: piece.address + size, free: true };
       this.pieces.splice(this.pieces.indexOf(piece) + 1, 0, remaining);
       piece.size = size;
@@ -96,9 +90,7 @@ class PlainAllocator {
   }
 
   private newSegment(size: number, small: boolean): Piece {
-    const page = small ? 2 * MIB : 20 * MIB;
-    const own = small || size < 10 * MIB ? page : Math.ceil(size / (2 * MIB)) * 2 * MIB;
-    const bytes = this.options.expandableSegments ? Math.ceil(size / page) * page : own;
+    const bytes = small ? 2 * MIB : size < 10 * MIB ? 20 * MIB : Math.ceil(size / (2 * MIB)) * 2 * MIB;
     const capacity = this.options.capacity ?? Number.POSITIVE_INFINITY;
     if (this.reserved + bytes > capacity) {
       this.retries++;
@@ -133,7 +125,7 @@ class PlainAllocator {
 }
 
 describe('blocks by size and address', () => {
-  const variants = [{}, { expandableSegments: true }, { capacity: 900 * MIB }];
+  const variants = [{}, { capacity: 900 * MIB }];
   it.each(variants)('are chosen, cut and merged as in the plainest allocator, in 30 random runs with %j', (options) => {
     const allocator = new CachingAllocator(options);
     for (let seed = 0; seed < 30; seed++) {

@@ -1,8 +1,8 @@
 /** Reads compare's --device: `t4,a100-40gb,apple-m4-max=64GiB`. */
 import { UsageError } from '../../errors.js';
 import type { TargetDevice } from '../../machine/machine.js';
-import { resolveTarget } from '../../machine/target.js';
 import { parseBytes } from '../../units.js';
+import { openUncalibrated } from './target.js';
 import { parseList, splitPair } from './values.js';
 
 export interface ComparedName {
@@ -28,7 +28,7 @@ export async function openCompared(
   reserve: string | undefined,
 ): Promise<{ device: string; target: TargetDevice }> {
   try {
-    return { device, target: await resolveTarget({ device, memory, reserve }) };
+    return { device, target: await openUncalibrated({ device, memory, reserve }) };
   } catch (error) {
     if (!(error instanceof UsageError) || error.code !== 'DEVICE_NEEDS_MEMORY') throw error;
     throw new UsageError(error.code, error.message, `say how much it has: --device ${device}=32GiB`);

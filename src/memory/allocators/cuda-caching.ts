@@ -23,12 +23,6 @@ function segmentSize(size: number): number {
   return size < MIN_LARGE ? LARGE_SEGMENT : Math.ceil(size / ROUND_LARGE) * ROUND_LARGE;
 }
 
-/** What an expandable segment grows by for a request. */
-function pagesOf(size: number): number {
-  const page = size <= SMALL_SIZE ? SMALL_SEGMENT : LARGE_SEGMENT;
-  return Math.ceil(size / page) * page;
-}
-
 /** Small and large requests are served from pools of their own, each with its buckets: the number of its first one. */
 function poolOf(size: number): number {
   return size <= SMALL_SIZE ? 1 << POOL_BITS : 0;
@@ -51,8 +45,6 @@ const IN_USE = 2 ** 31 - 1;
 export interface CachingAllocatorOptions {
   /** Bytes that may be reserved; when more is needed cached segments are freed first. Default: no limit. */
   capacity?: number;
-  /** Segments grow instead of being cut from new ones (PYTORCH_ALLOC_CONF=expandable_segments:True). */
-  expandableSegments?: boolean;
 }
 
 /** Where an allocator's sums lie: in a field of its own each write of a large number could make another object. */
@@ -91,7 +83,6 @@ export class CachingAllocator {
   private readonly summaries = new Int32Array(POOLS);
   private readonly sums = new Float64Array(SUMS);
   private capacity = Number.POSITIVE_INFINITY;
-  private expandable = false;
   /** Times that cached segments had to be freed to go on (num_alloc_retries). */
   retries = 0;
   /** Set when a request did not fit even then. */
@@ -104,7 +95,6 @@ export class CachingAllocator {
   /** Begins anew, in the same columns. */
   reset(options: CachingAllocatorOptions): void {
     this.capacity = options.capacity ?? Number.POSITIVE_INFINITY;
-    this.expandable = options.expandableSegments ?? false;
     this.heads.fill(NO_BLOCK);
     for (const column of [this.words, this.summaries, this.sums]) column.fill(0);
     this.unused = 0;
@@ -143,7 +133,7 @@ export class CachingAllocator {
     else block = this.newSegment(bytes, optional);
     if (block === NO_BLOCK) return block;
     const rest = (this.size[block] as number) - bytes;
-    if (bytes <= SMALL_SIZE || this.expandable ? rest >= MIN_BLOCK : rest > SMALL_SIZE) this.split(block, bytes, rest);
+    if (bytes <= SMALL_SIZE ? rest >= MIN_BLOCK : rest > SMALL_SIZE) this.split(block, bytes, rest);
     const allocated = (sums[ALLOCATED] as number) + (this.size[block] as number);
     sums[ALLOCATED] = allocated;
     if (allocated > (sums[PEAK_ALLOCATED] as number)) sums[PEAK_ALLOCATED] = allocated;
@@ -209,7 +199,7 @@ export class CachingAllocator {
 
   private newSegment(bytes: number, optional: boolean): Block {
     const { sums } = this;
-    const size = this.expandable ? pagesOf(bytes) : segmentSize(bytes);
+    const size = segmentSize(bytes);
     if ((sums[RESERVED] as number) + size > this.capacity) {
       this.retries++;
       sums[RESERVED] = (sums[RESERVED] as number) - this.drain();
