@@ -1,14 +1,8 @@
 /** Plays a loop through an allocator and reads the peaks. */
 
 import { CATEGORIES, type Category } from '../trace/index.js';
-import {
-  type Block,
-  CachingAllocator,
-  type CachingAllocatorOptions,
-  NO_BLOCK,
-  requestBucket,
-  roundSize,
-} from './allocators/cuda-caching.js';
+import { type Block, CachingAllocator, type CachingAllocatorOptions, NO_BLOCK } from './allocators/cuda-caching.js';
+import { requestBucket, roundSize } from './allocators/cuda-requests.js';
 import { type Loop, type LoopPhase, STEADY_STEP } from './loop.js';
 
 export interface TensorPeak {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CachingAllocator, roundSize } from '../../src/memory/allocators/cuda-caching.js';
+import { CachingAllocator } from '../../src/memory/allocators/cuda-caching.js';
+import { roundSize } from '../../src/memory/allocators/cuda-requests.js';
 import { createRandom } from '../../src/random.js';
 import { GIB, MIB } from '../../src/units.js';
 

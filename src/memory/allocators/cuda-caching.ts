@@ -3,35 +3,8 @@
  * c10/core/AllocatorConfig.h): requests are rounded to 512 B, small ones share 2 MiB segments, large ones 20 MiB or
  * their own; the best fitting free block is split, neighbours merge when freed, segments stay reserved.
  */
-import { MIB } from '../../units.js';
 import { BUCKET_BITS, bucketOf, lowestBit, POOL_BITS, POOLS, WORD_BITS } from './buckets.js';
-
-const MIN_BLOCK = 512;
-const SMALL_SIZE = MIB;
-const SMALL_SEGMENT = 2 * MIB;
-const MIN_LARGE = 10 * MIB;
-const LARGE_SEGMENT = 20 * MIB;
-const ROUND_LARGE = 2 * MIB;
-
-/** Bytes that the allocator hands out for a request. */
-export function roundSize(bytes: number): number {
-  return bytes < MIN_BLOCK ? MIN_BLOCK : Math.ceil(bytes / MIN_BLOCK) * MIN_BLOCK;
-}
-
-function segmentSize(size: number): number {
-  if (size <= SMALL_SIZE) return SMALL_SEGMENT;
-  return size < MIN_LARGE ? LARGE_SEGMENT : Math.ceil(size / ROUND_LARGE) * ROUND_LARGE;
-}
-
-/** Small and large requests are served from pools of their own, each with its buckets: the number of its first one. */
-function poolOf(size: number): number {
-  return size <= SMALL_SIZE ? 1 << POOL_BITS : 0;
-}
-
-/** Where free blocks for a rounded request are looked for first. */
-export function requestBucket(size: number): number {
-  return poolOf(size) + bucketOf(size);
-}
+import { MIN_BLOCK, poolOf, ROUND_LARGE, requestBucket, roundSize, SMALL_SIZE, segmentSize } from './cuda-requests.js';
 
 /** A block by its number. Blocks are columns of numbers, not objects: a replay makes tens of thousands of them. */
 export type Block = number;

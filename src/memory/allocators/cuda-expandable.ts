@@ -4,12 +4,10 @@
  * mapped as they are needed, 2 MiB of the pool of small requests and 20 MiB of the other, and unmapped to try again.
  */
 import { MIB } from '../../units.js';
-import { type CachingAllocatorOptions, roundSize } from './cuda-caching.js';
+import type { CachingAllocatorOptions } from './cuda-caching.js';
+import { MIN_BLOCK, roundSize, SMALL_SIZE } from './cuda-requests.js';
 
-const SMALL_SIZE = MIB;
 const PAGES = { small: 2 * MIB, large: 20 * MIB };
-/** The least that is worth cutting off a block. */
-const MIN_BLOCK = 512;
 
 /** A stretch of a pool's addresses. */
 interface Piece {
