@@ -15,7 +15,8 @@ export interface Range {
 
 /**
  * cuBLAS workspace of one (handle, stream): 4096 * 2 KiB + 16 * 8 KiB, on Hopper and newer 32 MiB
- * (ATen/cuda/CublasHandlePool.cpp). It goes through the caching allocator and stays.
+ * (ATen/cuda/CublasHandlePool.cpp). It goes through the caching allocator and stays. cuBLASLt works in the same bytes
+ * (TORCH_CUBLASLT_UNIFIED_WORKSPACE, on by default since pytorch#168175; before it had 1 MiB of its own).
  */
 export function cublasWorkspaceBytes(capability: number): number {
   return capability >= 90 ? 32 * MIB : 4096 * 2 * KIB + 16 * 8 * KIB;
