@@ -33,11 +33,21 @@ export interface LoopTraces {
   accumulating: StepTrace | null;
 }
 
-/** Bytes by size index: the traces' storages, the optimizer's state and temporaries, the clipping's. */
+/** Each of GradScaler's tensors is one number in float32 or int32. */
+const SCALER_BYTES = 4;
+
+/** Bytes by size index: the traces' storages, the optimizer's state and temporaries, the clipping's, a scaler's number. */
 export function sizesOf(traces: LoopTraces, setup: Setup): Float64Array {
   const { trained } = traces.fresh;
   const { states, scratch } = optimizerStep(setup.optimizer, setup.optimizerImplementation, trained);
-  const parts = [traces.fresh.bytes, traces.accumulating?.bytes ?? [], states, scratch.sizes, clippingTemporaries(trained.length)];
+  const parts = [
+    traces.fresh.bytes,
+    traces.accumulating?.bytes ?? [],
+    states,
+    scratch.sizes,
+    clippingTemporaries(trained.length),
+    [SCALER_BYTES],
+  ];
   const sizes = new Float64Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -94,8 +104,9 @@ function sameOrder(a: StepTrace, b: StepTrace): boolean {
   );
 }
 
-export function buildLoop(traces: LoopTraces, setup: Setup): Loop {
-  return new LoopBuilder(traces, setup).build();
+/** `scales`: losses are scaled by a GradScaler, as torch.amp's examples do in float16. */
+export function buildLoop(traces: LoopTraces, setup: Setup, scales = false): Loop {
+  return new LoopBuilder(traces, setup, scales).build();
 }
 
 class LoopBuilder {
@@ -114,10 +125,12 @@ class LoopBuilder {
   private loss: Events = [];
   private inputs: Events = [];
   private outputs: Events = [];
+  private hasScaler = false;
 
   constructor(
     private readonly traces: LoopTraces,
     private readonly setup: Setup,
+    private readonly scales: boolean,
   ) {
     this.optimizer = optimizerStep(setup.optimizer, setup.optimizerImplementation, traces.fresh.trained);
   }
@@ -199,7 +212,10 @@ class LoopBuilder {
       if (i < micro - 1) this.dropBatch();
     }
     this.mark('optimizer', step);
+    // GradScaler.unscale_ inverts its factor and notes what is infinite, until update().
+    const unscaling = this.scales ? this.scalars(2, CODES.temporaries) : [];
     this.optimize(step);
+    this.drop(unscaling);
     if (zeroes && setup.zeroGradPosition === 'after-step') this.drop(this.gradients);
     if (!setup.keepOutputs) this.dropBatch();
     this.mark('between', step);
@@ -226,11 +242,30 @@ class LoopBuilder {
     this.drop(this.outputs);
     this.mark('backward', step);
     if (dropGradientsBeforeBackward) this.drop(this.gradients);
+    const scaledLoss = this.scaleLoss();
     play(trace.backward);
+    this.drop(scaledLoss);
     this.loss = owed(trace.dropLoss);
     this.inputs = owed(trace.dropInputs);
     this.outputs = owed(trace.dropOutputs);
     if (!held) this.gradients = owed(trace.dropGradients);
+  }
+
+  /** GradScaler.scale: its factor and its count of good steps come with the first loss and stay; the scaled loss goes after backward. */
+  private scaleLoss(): Events {
+    if (!this.scales) return [];
+    if (!this.hasScaler) this.scalars(2, CODES.optimizerState);
+    this.hasScaler = true;
+    return this.scalars(1, CODES.temporaries);
+  }
+
+  /** Births of a scaler's numbers. Returns the deaths that are owed for them. */
+  private scalars(count: number, category: number): Events {
+    const { fresh, accumulating } = this.traces;
+    const { states, scratch } = this.optimizer;
+    const others = fresh.bytes.length + (accumulating?.bytes.length ?? 0) + states.length + scratch.sizes.length;
+    const sizeIndex = others + clippingTemporaries(fresh.trained.length).length;
+    return Array.from({ length: count }, () => -1 - this.birth(sizeIndex, category));
   }
 
   private dropBatch(): void {

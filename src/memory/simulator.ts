@@ -66,7 +66,10 @@ export class Simulator {
     const known = this.traced.get(batch);
     if (known) return known;
     const traces = this.tracesAt(batch);
-    const traced = { traces, loop: buildLoop(traces, this.setup), sizes: sizesOf(traces, this.setup) };
+    const { outOfPlaceSums, capability } = this.options;
+    // Traced by itself, PyTorch has no GradScaler.
+    const scales = this.setup.precision === 'amp-fp16' && capability > 0 && !outOfPlaceSums;
+    const traced = { traces, loop: buildLoop(traces, this.setup, scales), sizes: sizesOf(traces, this.setup) };
     this.traced.set(batch, traced);
     return traced;
   }

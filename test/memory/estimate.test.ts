@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { TargetDevice } from '../../src/machine/machine.js';
+import { resolveTarget } from '../../src/machine/target.js';
 import { Estimator, estimateMemory } from '../../src/memory/estimate.js';
 import { readModel } from '../../src/model/open.js';
-import { DEFAULT_SETUP } from '../../src/setup.js';
+import { DEFAULT_SETUP, type Precision } from '../../src/setup.js';
 import { GIB } from '../../src/units.js';
 
 const card = (gib: number): TargetDevice => ({
@@ -103,4 +104,14 @@ describe('an estimate', async () => {
     );
     expect(() => estimateMemory(model, { ...setup, gpus: 2, tensorParallel: 2 }, card(24))).toThrow(/--tensor-parallel 2/);
   });
+});
+
+it('float16 with autocast has the five numbers of a GradScaler on top, where it runs: two that stay, one in backward, two in the optimizer', async () => {
+  const model = await readModel('digits-mlp');
+  const target = await resolveTarget({ device: 'a100-40gb' });
+  const peak = (precision: Precision) =>
+    new Estimator(model, { ...DEFAULT_SETUP, batch: 32, precision, optimizer: 'sgd' }, target).estimate(32).memory.peak;
+  const [half, brain] = [peak('amp-fp16'), peak('amp-bf16')];
+  expect(half.tensorBytes).toBe(brain.tensorBytes);
+  expect([3, 4]).toContain((half.allocatedBytes - brain.allocatedBytes) / 512);
 });
