@@ -4,14 +4,14 @@
 export const LADDER = [512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1];
 
 /**
- * Answers rows: { id, model, setup, device, stack?, counter, actual }. `counter` is a field of the estimate's peak,
+ * Answers rows: { id, model, setup, device, memory?, stack?, counter, actual }. `counter` is a field of the estimate's peak,
  * "call" (`actual`: whether it fits) or "bracket" (`actual`: { fits, fails }).
  * Returns { row, error?, failure?, miss?, rungs?, exceeded? } in the order of models, one estimator for each.
  */
 export async function answerRows(product, models, rows) {
   const groups = new Map();
   for (const row of rows) {
-    const key = JSON.stringify([row.model, { ...row.setup, batch: 0 }, row.device, row.stack]);
+    const key = JSON.stringify([row.model, { ...row.setup, batch: 0 }, row.device, row.memory, row.stack]);
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(row);
   }
@@ -31,7 +31,7 @@ export async function answerRows(product, models, rows) {
 
 async function estimatorOf({ Estimator, resolveTarget, DEFAULT_SETUP }, models, row) {
   const model = await models.read(row.model);
-  const target = await resolveTarget({ device: row.device });
+  const target = await resolveTarget({ device: row.device, memory: row.memory });
   return new Estimator(model, { ...DEFAULT_SETUP, ...row.setup }, target, undefined, row.stack);
 }
 

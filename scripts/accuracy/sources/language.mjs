@@ -10,10 +10,11 @@ const QWEN = {
   '7B': { ...LLAMA_2['7 B'], vocab_size: 151936 },
   '14B': { ...LLAMA_2['13 B'], intermediate_size: 13696, vocab_size: 152064 },
 };
+const BERT_BASE = { hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12 };
 const BERT_LARGE = { hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16 };
 
 export function languageRows(truth) {
-  return [...bertRows(truth), ...litgptRows(truth), ...qwenRows(truth)];
+  return [...bertRows(truth), ...bertCalls(truth), ...litgptRows(truth), ...qwenRows(truth)];
 }
 
 /** transformers' docs: BERT large on a V100 of 16 GB, NVML with a context of 1343 MB, which loads all kernels. */
@@ -47,6 +48,31 @@ function bertRows(truth) {
         stack: { moduleLoading: 'eager', release: [1, 10] },
         counter: 'deviceBytes',
         actual: row.peak_mem_gb * GIB,
+      },
+    ];
+  });
+}
+
+/**
+ * google-research/bert: the largest batch that ran with TensorFlow 1.11 and its Adam on a Titan X of 12 GB (a Pascal card, as the
+ * P100 is), by length; none ran of BERT large from 384 tokens on. How far apart the tried batches lie is not stated.
+ */
+function bertCalls(truth) {
+  return lines(truth, 'misc_docs_blogs.jsonl.gz').flatMap((row) => {
+    const sizes = { 'BERT-Base': BERT_BASE, 'BERT-Large': BERT_LARGE }[row.model];
+    if (!sizes) return [];
+    const config = { ...sizes, model_type: 'bert', architectures: ['BertForSequenceClassification'] };
+    const batch = row.max_batch_fits || row.next_batch_ooms;
+    return [
+      {
+        id: `${row.model} ${row.input} tokens batch ${batch}`,
+        group: 'BERT, Titan X, TensorFlow 1.11: call',
+        model: { config, options: { seq: Number(row.input), attention: 'math' } },
+        setup: { batch, optimizer: 'adam', clipGradNorm: 1, attention: 'math', framework: 'tensorflow' },
+        device: 'p100',
+        memory: '12GiB',
+        counter: 'call',
+        actual: row.max_batch_fits > 0,
       },
     ];
   });
