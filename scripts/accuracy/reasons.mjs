@@ -1,9 +1,11 @@
 /** Why rows are far off: sources, rows of theirs, and what docs/accuracy.md has found out about them. */
-const STOCHASTIC_DEPTH = 'the tracer answers .item() with 1, a stochastic depth that the model does not have';
-
 const KNOWN = [
   [/^op/, /adagrad/, 'its state is made with the optimizer, before the tracer looks'],
-  [/^op/, /^(vit_|convnext_tiny.*checkpointing|convnext_tiny.* amp-bf16)/, STOCHASTIC_DEPTH],
+  [
+    /^op/,
+    /^(vit_|convnext_tiny.*checkpointing|convnext_tiny.* amp-bf16)/,
+    'the tracer answers .item() with 1, a stochastic depth that the model does not have',
+  ],
   [/^xmem/, /distilgpt2 batch 10/, 'its longest row may not have had 128 tokens'],
   [/^xmem/, /(MobeNetV3Small|RegNet).*rtx-4060/, 'a cuDNN workspace that the heuristics ask for at some batches alone'],
   [

@@ -3,7 +3,7 @@
  * sizes are affine in the batch, so every other batch follows. Equal kernels are kept once with their count.
  */
 
-import type { ElementType, Kernel, KernelKind, KernelPhase, StepTrace } from '../trace/index.js';
+import { type ElementType, type Kernel, type KernelKind, type KernelPhase, type StepTrace, sameKernel } from '../trace/index.js';
 import type { Bytes } from '../units.js';
 import { classOf, groupWidths, isHalf } from './kernel-class.js';
 import type { Work } from './kernel-time.js';
@@ -88,7 +88,7 @@ function grouped(lists: (readonly Kernel[])[]): CountedWork[][] {
   lists[0]?.forEach(({ times, flops, readBytes, writtenBytes }, i) => {
     const sum = flops + readBytes + writtenBytes;
     const candidates = alike.get(sum) ?? [];
-    let at = candidates.find((each) => lists.every((list) => areEqual(list[i] as Kernel, list[firsts[each] as number] as Kernel)));
+    let at = candidates.find((each) => lists.every((list) => sameKernel(list[i] as Kernel, list[firsts[each] as number] as Kernel)));
     if (at === undefined) {
       at = firsts.push(i) - 1;
       candidates.push(at);
@@ -98,22 +98,6 @@ function grouped(lists: (readonly Kernel[])[]): CountedWork[][] {
     for (const group of groups) (group[at] as CountedWork).count += times;
   });
   return groups;
-}
-
-const COMPARED = ['kind', 'name', 'phase', 'type', 'flops', 'readBytes', 'writtenBytes', 'row', 'causal', 'reorders'] as const;
-
-function areEqual(a: Kernel, b: Kernel): boolean {
-  const [p, q, c, d] = [a.product, b.product, a.convolution, b.convolution];
-  return (
-    COMPARED.every((field) => a[field] === b[field]) &&
-    p?.groups === q?.groups &&
-    p?.rows === q?.rows &&
-    p?.columns === q?.columns &&
-    p?.inner === q?.inner &&
-    c?.part === d?.part &&
-    c?.taps === d?.taps &&
-    c?.channelsLast === d?.channelsLast
-  );
 }
 
 /** Summed elements beyond which their number no longer matters. */

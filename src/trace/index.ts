@@ -23,7 +23,7 @@ import './ops/vision.js';
 export { type Leaf, runBackward } from './autograd.js';
 export { ELEMENT_BYTES, type ElementType } from './dtype.js';
 export { runForward, type Values } from './forward.js';
-export { type Kernel, type KernelKind, KernelLog, type KernelPhase, type MatrixProduct } from './kernels.js';
+export { type Kernel, type KernelKind, KernelLog, type KernelPhase, type MatrixProduct, sameKernel } from './kernels.js';
 export { WINOGRAD_OUTPUT, winogradBytes } from './ops/convolution-workspace.js';
 export { type Program, programOf } from './program.js';
 export { clearCastCache, knownOperators } from './registry.js';

@@ -70,6 +70,23 @@ export interface Kernel {
   times: number;
 }
 
+const COMPARED = ['kind', 'name', 'phase', 'type', 'flops', 'readBytes', 'writtenBytes', 'row', 'causal', 'reorders'] as const;
+
+/** Whether two kernels do the same work, however often each runs. */
+export function sameKernel(a: Kernel, b: Kernel): boolean {
+  const [p, q, c, d] = [a.product, b.product, a.convolution, b.convolution];
+  return (
+    COMPARED.every((field) => a[field] === b[field]) &&
+    p?.groups === q?.groups &&
+    p?.rows === q?.rows &&
+    p?.columns === q?.columns &&
+    p?.inner === q?.inner &&
+    c?.part === d?.part &&
+    c?.taps === d?.taps &&
+    c?.channelsLast === d?.channelsLast
+  );
+}
+
 type Extra = Partial<Pick<Kernel, 'flops' | 'product' | 'convolution' | 'causal'>>;
 type Laid = Pick<Tensor, 'shape' | 'strides'>;
 type Tensors = readonly (Tensor | null | undefined)[];

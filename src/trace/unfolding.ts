@@ -4,7 +4,7 @@
  */
 import type { Folding } from './folding.js';
 import { HeadMap, Unfoldable } from './head-map.js';
-import type { Kernel } from './kernels.js';
+import { type Kernel, sameKernel } from './kernels.js';
 import type { Block } from './layer-marks.js';
 import type { Head, Recording } from './recording.js';
 import { lastOfMiddle, placeOfCode, type Run, TEMPLATE, wholeLayer } from './repeats.js';
@@ -268,10 +268,4 @@ class Unfolding {
 
 function middleOf(run: Run): number[] {
   return Array.from({ length: lastOfMiddle(run) - TEMPLATE + 1 }, (_, i) => TEMPLATE + i);
-}
-
-const COMPARED = ['name', 'phase', 'type', 'flops', 'readBytes', 'writtenBytes'] as const;
-
-function sameKernel(a: Kernel, b: Kernel): boolean {
-  return COMPARED.every((key) => a[key] === b[key]);
 }
